@@ -1,0 +1,19 @@
+// What CI runs: types, lint, format, generated code up to date, dead code, architecture and every other test.
+import { spawnSync } from 'node:child_process'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const top = join(dirname(fileURLToPath(import.meta.url)), '..')
+const steps = ['types', 'lint', 'format:check', 'generate:check', 'dead']
+if (!process.argv.includes('--no-tests')) steps.push('test')
+
+const ready = spawnSync(process.execPath, [join(top, '.ci/ready.mjs')], { cwd: top, stdio: 'inherit' })
+if (ready.status !== 0) process.exit(1)
+for (const name of steps) {
+  process.stdout.write(`\n== npm run ${name}\n`)
+  const { status } = spawnSync('npm', ['run', '--silent', name], { cwd: top, stdio: 'inherit' })
+  if (status !== 0) {
+    process.stdout.write(`npm run ${name} failed\n`)
+    process.exit(1)
+  }
+}

@@ -1,0 +1,45 @@
+// Runs the suite and ends with one line: N passed, N failed, N skipped. With REQUIRE_ALL=1 a skip is a failure.
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const top = join(dirname(fileURLToPath(import.meta.url)), '..')
+const folder = mkdtempSync(join(tmpdir(), 'sftpgo-ts-test-'))
+const report = join(folder, 'report.json')
+const run = spawnSync(
+  process.execPath,
+  [
+    join(top, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    ...[
+      '--config',
+      'test/vitest.config.ts',
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+    ],
+    ...process.argv.slice(2),
+  ],
+  { cwd: top, stdio: 'inherit' },
+)
+
+let passed = 0
+let failed = run.status === 0 ? 0 : 1
+let skipped = 0
+try {
+  const result = JSON.parse(readFileSync(report, 'utf8'))
+  passed = result.numPassedTests
+  // A file that cannot be loaded, or an error outside a test, fails the run without a failed test.
+  failed = Math.max(result.numFailedTests, failed)
+  skipped = result.numPendingTests + result.numTodoTests
+} catch (error) {
+  process.stderr.write(`The test report cannot be read: ${error.message}\n`)
+}
+rmSync(folder, { recursive: true, force: true })
+
+const strict = process.env.REQUIRE_ALL === '1' && skipped > 0
+if (strict) process.stderr.write(`REQUIRE_ALL=1: ${skipped} skipped tests count as failures\n`)
+process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)
+process.exitCode = failed > 0 || strict || passed === 0 ? 1 : 0

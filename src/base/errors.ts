@@ -1,0 +1,110 @@
+/** Why a file operation could not be done. Each becomes one SFTP status at the edge. */
+export type FileErrorCode =
+  | 'not-found'
+  | 'permission-denied'
+  | 'already-exists'
+  | 'not-a-directory'
+  | 'is-a-directory'
+  | 'directory-not-empty'
+  | 'name-too-long'
+  | 'bad-message'
+  | 'bad-handle'
+  | 'end-of-file'
+  | 'unsupported'
+  | 'cross-device'
+  | 'too-many-links'
+  | 'not-a-regular-file'
+  | 'not-a-link'
+  | 'busy'
+  | 'too-many-open'
+  | 'no-space'
+  | 'quota-exceeded'
+  | 'too-large'
+  | 'read-only'
+  | 'input-output'
+  | 'interrupted'
+  | 'wrong-key'
+  | 'keeper-unavailable'
+  | 'corrupted'
+
+/** A file operation could not be done. The sentence is for the log: clients hear the status and a safe sentence. */
+export class FileError extends Error {
+  override readonly name = 'FileError'
+  readonly code: FileErrorCode
+
+  constructor(code: FileErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Why a plugin could not be started or asked. */
+export type PluginErrorCode =
+  | 'checksum-missing'
+  | 'checksum-mismatch'
+  | 'not-found'
+  | 'not-executable'
+  | 'interpreter-unverified'
+  | 'manifest-invalid'
+  | 'start-timeout'
+  | 'bad-handshake'
+  | 'incompatible-version'
+  | 'untrusted-certificate'
+  | 'plaintext-refused'
+  | 'connection-refused'
+  | 'exited'
+  | 'hung'
+  | 'memory-limit'
+  | 'too-many-restarts'
+  | 'stopped'
+  | 'not-ready'
+  | 'deadline'
+  | 'cancelled'
+  | 'overloaded'
+  | 'malformed-reply'
+  | 'too-large'
+  | 'refused'
+  | 'failed'
+  | 'unimplemented'
+
+/** A plugin could not be started, or could not answer. A plain "no" is a value, never this. */
+export class PluginError extends Error {
+  override readonly name = 'PluginError'
+  readonly code: PluginErrorCode
+
+  constructor(code: PluginErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Why a configuration, a manifest or a command's input was not taken. */
+export type ConfigErrorCode =
+  | 'file-unreadable'
+  | 'syntax'
+  | 'unknown-key'
+  | 'unsupported-key'
+  | 'wrong-type'
+  | 'out-of-range'
+  | 'missing-key'
+  | 'conflict'
+  | 'unsafe'
+  | 'state-in-use'
+  | 'address-in-use'
+  | 'unsupported-platform'
+
+/** A configuration could not be used. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code: ConfigErrorCode
+
+  constructor(code: ConfigErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** The text of anything thrown, for a log field. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,33 @@
+/**
+ * The stream an SFTP session talks over: an SSH channel, a pair of pipes, standard input and output.
+ *
+ * The session registers itself once with `start`; the stream then hands it bytes and tells it when there is room.
+ */
+export interface ByteStream {
+  start(receiver: ByteReceiver): void
+  /**
+   * Takes bytes to send, in order. The buffer belongs to the stream until it is sent: see `copies`.
+   * False means: enough for now, wait for `room`.
+   */
+  send(bytes: Buffer): boolean
+  /** True when `send` has copied (or sent) its bytes on return, so that the caller may reuse the buffer at once. */
+  readonly copies: boolean
+  /** Bytes taken by `send` that the peer's window or the socket has not accepted yet. */
+  readonly queuedBytes: number
+  /** Says that `bytes` more of what was received are done with; the peer may send as many again. */
+  consumed(bytes: number): void
+  /** Nothing more will be sent; the stream ends in order, with the exit status where it has one. */
+  end(exitStatus: number): void
+}
+
+/** What a session offers its stream. */
+export interface ByteReceiver {
+  /** Bytes from the peer, cut anywhere. They stay unchanged until `consumed`. */
+  data(bytes: Buffer): void
+  /** There is room to send again. */
+  room(): void
+  /** The peer sends nothing more; what it asked is still answered. */
+  ended(): void
+  /** The stream is gone; nothing can be sent. */
+  closed(): void
+}

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    root: new URL('..', import.meta.url).pathname,
+    include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
+    exclude: ['**/node_modules/**', 'test/fixtures/**'],
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    // Real servers and plugin processes share two cores: more files at once only makes each slower.
+    maxWorkers: 2,
+    pool: 'forks',
+  },
+})
