@@ -12,10 +12,14 @@ const schemas = join(top, '.ci/generate-settings.mjs')
 if (existsSync(schemas)) run(process.execPath, [schemas], top)
 
 if (process.argv.includes('--check')) {
-  const { stdout } = spawnSync('git', ['status', '--porcelain', '--', 'src/gen', 'docs/settings.md'], {
-    cwd: top,
-    encoding: 'utf8',
-  })
+  const { stdout } = spawnSync(
+    'git',
+    ['status', '--porcelain', '--', 'src/gen', 'docs/settings.md', 'docs/sftpgo.schema.json'],
+    {
+      cwd: top,
+      encoding: 'utf8',
+    },
+  )
   if (stdout !== '') {
     process.stderr.write(`Generated code is not up to date: run "npm run generate" and commit\n${stdout}`)
     process.exit(1)
