@@ -1,0 +1,54 @@
+import { median, type BenchResult, type Row } from './report.ts'
+
+const barHeight = 22
+const labelWidth = 260
+const width = 820
+
+/** One figure: a bar per target and row, CPU relative to sshd's median. */
+export function plot(result: BenchResult, peer: string): string {
+  const rows = result.rows.filter((row) => row.samples[peer] !== undefined)
+  const names = result.targets.map((target) => target.name)
+  const lines: string[] = []
+  let y = 40
+  for (const row of rows) {
+    lines.push(text(8, y + 14, row.title, 'start'))
+    for (const [index, name] of names.entries()) {
+      lines.push(...bar(row, { name, peer, y, color: colors[index % colors.length] ?? 'gray' }))
+      y += barHeight
+    }
+    y += 10
+  }
+  const legend = names.map((name, index) => text(labelWidth + index * 120, 24, name, 'start', colors[index]))
+  const one = labelWidth + (width - labelWidth) / 3
+  const rule = `<line x1="${one}" y1="34" x2="${one}" y2="${y}" stroke="#888" stroke-dasharray="4 3"/>`
+  const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y + 10}" font-family="sans-serif" font-size="12">`
+  return [head, `<rect width="100%" height="100%" fill="white"/>`, ...legend, ...lines, rule, '</svg>'].join(
+    '\n',
+  )
+}
+
+const colors = ['#2563eb', '#9ca3af', '#d97706', '#16a34a']
+
+function bar(
+  row: Row,
+  {
+    name,
+    peer,
+    y,
+    color,
+  }: { readonly name: string; readonly peer: string; readonly y: number; readonly color: string },
+): string[] {
+  const samples = row.samples[name]
+  const base = median((row.samples[peer] ?? []).map((sample) => sample.cpu))
+  if (samples === undefined || !(base > 0)) return []
+  const ratio = median(samples.map((sample) => sample.cpu)) / base
+  const length = Math.min(ratio / 3, 1) * (width - labelWidth - 50)
+  return [
+    `<rect x="${labelWidth}" y="${y + 2}" width="${length.toFixed(1)}" height="${barHeight - 6}" fill="${color}"/>`,
+    text(labelWidth + length + 6, y + 15, ratio.toFixed(2), 'start'),
+  ]
+}
+
+function text(x: number, y: number, what: string, anchor: string, color = '#111'): string {
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${color}">${what.replaceAll('<', '&lt;')}</text>`
+}
