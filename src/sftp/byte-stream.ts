@@ -8,8 +8,11 @@ export interface ByteStream {
   /**
    * Takes bytes to send, in order. The buffer belongs to the stream until it is sent: see `copies`.
    * False means: enough for now, wait for `room`.
+   *
+   * `sent` is given only where `copies` is false, and called once the buffer may be used again. A stream that
+   * cannot tell may leave it uncalled: the buffer is then not used again.
    */
-  send(bytes: Buffer): boolean
+  send(bytes: Buffer, sent?: () => void): boolean
   /** True when `send` has copied (or sent) its bytes on return, so that the caller may reuse the buffer at once. */
   readonly copies: boolean
   /** Bytes taken by `send` that the peer's window or the socket has not accepted yet. */
