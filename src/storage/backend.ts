@@ -7,6 +7,7 @@ import type { VirtualPath } from '../base/virtual-path.ts'
  * link says leads out of it, races included. Failures are `FileError`s.
  *
  * Calls may answer at once or later (`Soon`): a fast local disk answers at once, a slow one from the pool.
+ * So a failure is thrown at once or rejected later: wrap with `recovering`, or `await` inside `try`.
  */
 export interface Backend {
   /** Opens a regular file; a pipe, a socket or a device is refused without waiting for it. */
