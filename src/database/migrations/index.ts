@@ -1,0 +1,5 @@
+import type { Migration } from './migration.ts'
+import { events } from './010-events.ts'
+
+/** Every step, oldest first. New ones go to the end; a part of the product adds a file and a line here. */
+export const migrations: readonly Migration[] = [events]
