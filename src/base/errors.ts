@@ -64,6 +64,7 @@ export type PluginErrorCode =
   | 'malformed-reply'
   | 'too-large'
   | 'refused'
+  | 'refused-or-failed'
   | 'failed'
   | 'unimplemented'
 
