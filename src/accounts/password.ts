@@ -126,11 +126,7 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
 
 const derive = promisify(pbkdf2)
 
-async function check(
-  hash: PasswordHash,
-  password: string,
-  crypt: CryptThread,
-): Promise<boolean> {
+async function check(hash: PasswordHash, password: string, crypt: CryptThread): Promise<boolean> {
   switch (hash.kind) {
     case 'argon2id':
       return argon2Verify(hash.text, password).catch(() => false)
