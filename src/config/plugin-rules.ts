@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto'
+import { readFileSync, statSync } from 'node:fs'
+import { basename } from 'node:path'
+import type { ConfigErrorCode } from '../base/errors.ts'
+import type { PluginSettings, Settings } from '../gen/settings.ts'
+import type { Problem, SettingPath } from './problems.ts'
+
+type RuleProblem = Omit<Problem, 'place'>
+
+/** What must hold of plugin entries beyond their schema. */
+export function checkPlugins(settings: Settings): RuleProblem[] {
+  return [
+    ...settings.plugins.flatMap((plugin, index) => pluginProblems(settings, plugin, ['plugins', index])),
+    ...betweenPlugins(settings.plugins),
+  ]
+}
+
+/** The name of an entry: its own, or its type and index. */
+export function pluginName(plugin: Pick<PluginSettings, 'name' | 'type'>, index: number): string {
+  return plugin.name ?? `${plugin.type}-${index}`
+}
+
+function problem(
+  path: SettingPath,
+  code: ConfigErrorCode,
+  message: string,
+  onlyAtStart = false,
+): RuleProblem {
+  return { path, code, message, ...(onlyAtStart ? { onlyAtStart } : {}) }
+}
+
+function pluginProblems(settings: Settings, plugin: PluginSettings, path: SettingPath): RuleProblem[] {
+  return [
+    ...programProblems(plugin, path),
+    ...slotProblems(plugin, path),
+    ...(plugin.auto_mtls || settings.plugin_host.allow_plaintext
+      ? []
+      : [
+          problem(
+            [...path, 'auto_mtls'],
+            'unsafe',
+            'may be false only where plugin_host.allow_plaintext is true',
+          ),
+        ]),
+  ]
+}
+
+function programProblems(plugin: PluginSettings, path: SettingPath): RuleProblem[] {
+  const { cmd, source, version, sha256sum } = plugin
+  if (cmd === undefined && source === undefined) {
+    return [
+      problem(
+        [...path, 'cmd'],
+        'missing-key',
+        'is missing: an entry names a program (cmd) or a plugin of a catalog (source)',
+      ),
+    ]
+  }
+  const problems: RuleProblem[] = []
+  if (cmd !== undefined && source !== undefined) {
+    problems.push(problem([...path, 'source'], 'conflict', 'stands beside cmd; keep one of them'))
+  }
+  if (version !== undefined && source === undefined) {
+    problems.push(problem([...path, 'version'], 'conflict', 'belongs to source, which is missing'))
+  }
+  if (cmd === undefined || !plugin.enabled) return problems
+  const interpreter = isInterpreter(cmd) && plugin.args.length > 0
+  if (interpreter && plugin.interpreter_sha256 === undefined) {
+    problems.push(problem([...path, 'cmd'], 'unsafe', interpreterMessage(cmd)))
+  } else if (sha256sum === undefined && !plugin.dev) {
+    problems.push(problem([...path, 'sha256sum'], 'missing-key', checksumMessage(cmd), true))
+  }
+  return problems
+}
+
+/** Whether a command is a program that runs other programs: its own bytes then say nothing about what runs. */
+export function isInterpreter(cmd: string): boolean {
+  return /^(?:python|node|nodejs|deno|bun|ruby|perl|php|lua|bash|dash|sh|zsh|java|dotnet|env)[0-9.]*$/.test(
+    basename(cmd),
+  )
+}
+
+function interpreterMessage(cmd: string): string {
+  const name = basename(cmd)
+  if (/^(node|nodejs|deno|bun|env)/.test(name)) {
+    return `"${name}" is an interpreter, whose checksum says nothing about the script it runs; give the one bundled JavaScript file as cmd`
+  }
+  return `"${name}" is an interpreter, whose checksum says nothing about the script it runs; add interpreter_sha256 and a sha256sum for the folder with its plugin.json`
+}
+
+function checksumMessage(cmd: string): string {
+  const digest = digestOf(cmd)
+  if (digest === undefined) return `is missing, and "${cmd}" is not a file that can be read`
+  return `is missing: nothing unverified runs. If this program is the right one, add "sha256sum": "${digest}"`
+}
+
+function digestOf(cmd: string): string | undefined {
+  try {
+    const file = statSync(cmd).isDirectory() ? `${cmd}/plugin.json` : cmd
+    return createHash('sha256').update(readFileSync(file)).digest('hex')
+  } catch {
+    return undefined
+  }
+}
+
+/** Keys that mean something for one slot only. */
+const slotKeys: readonly [keyof PluginSettings, readonly PluginSettings['type'][]][] = [
+  ['auth_options', ['auth']],
+  ['notifier_options', ['notifier']],
+  ['kms_options', ['kms']],
+  ['ipfilter_options', ['ipfilter']],
+  ['when_refused', ['auth']],
+  ['when_down', ['auth', 'ipfilter', 'notifier']],
+]
+
+function slotProblems(plugin: PluginSettings, path: SettingPath): RuleProblem[] {
+  const problems: RuleProblem[] = []
+  for (const [key, slots] of slotKeys) {
+    if (plugin[key] === undefined || slots.includes(plugin.type)) continue
+    problems.push(
+      problem(
+        [...path, key],
+        'conflict',
+        `belongs to entries of type ${slots.join(' or ')}, not ${plugin.type}`,
+      ),
+    )
+  }
+  if (plugin.veto && plugin.type !== 'notifier') {
+    problems.push(
+      problem([...path, 'veto'], 'conflict', `belongs to entries of type notifier, not ${plugin.type}`),
+    )
+  }
+  if (plugin.persist && plugin.type !== 'auth') {
+    problems.push(
+      problem([...path, 'persist'], 'conflict', `belongs to entries of type auth, not ${plugin.type}`),
+    )
+  }
+  if (plugin.when_down === 'next' && plugin.type !== 'auth') {
+    problems.push(
+      problem(
+        [...path, 'when_down'],
+        'conflict',
+        '"next" is for entries of type auth: others do not stand in a row',
+      ),
+    )
+  }
+  if (plugin.when_down === 'allow' && plugin.type === 'auth') {
+    problems.push(
+      problem(
+        [...path, 'when_down'],
+        'unsafe',
+        '"allow" is not for entries of type auth: nobody comes in unasked',
+      ),
+    )
+  }
+  return problems
+}
+
+function betweenPlugins(plugins: readonly PluginSettings[]): RuleProblem[] {
+  const names = new Set<string>()
+  const kms = new Set<unknown>()
+  return plugins.flatMap((plugin, index) => {
+    const problems: RuleProblem[] = []
+    const name = pluginName(plugin, index)
+    if (names.has(name)) {
+      const message = `"${name}" is the name of another entry; names are unique`
+      problems.push(problem(['plugins', index, 'name'], 'conflict', message))
+    }
+    names.add(name)
+    for (const key of ['scheme', 'encrypted_status'] as const) {
+      const options: Readonly<Record<string, unknown>> = { ...plugin.kms_options }
+      const value = plugin.type === 'kms' ? options[key] : undefined
+      if (typeof value !== 'string') continue
+      if (kms.has(`${key} ${value}`)) {
+        const message = `"${value}" is served by another kms entry; each belongs to one`
+        problems.push(problem(['plugins', index, 'kms_options', key], 'conflict', message))
+      }
+      kms.add(`${key} ${value}`)
+    }
+    return problems
+  })
+}
