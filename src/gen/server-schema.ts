@@ -1173,19 +1173,171 @@ export const serverSchema = {
           },
           "auth_options": {
             "type": "object",
-            "description": "Options of the slot."
+            "description": "What an auth plugin decides.",
+            "additionalProperties": false,
+            "required": [
+              "scope"
+            ],
+            "properties": {
+              "scope": {
+                "type": "integer",
+                "description": "Which methods it decides, added up: 1 password, 2 public key, 4 keyboard-interactive, 8 TLS certificate.",
+                "minimum": 1,
+                "maximum": 15
+              },
+              "user_detail": {
+                "type": "string",
+                "description": "How much of the stored user it is told: \"redacted\" has a placeholder for each hash and sealed secret, \"full\" is what SFTPGo sends, \"minimal\" only id and name.",
+                "enum": [
+                  "redacted",
+                  "full",
+                  "minimal"
+                ],
+                "default": "redacted",
+                "x-ours": true
+              }
+            }
           },
           "notifier_options": {
             "type": "object",
-            "description": "Options of the slot."
+            "description": "What a notifier is told.",
+            "additionalProperties": false,
+            "properties": {
+              "fs_events": {
+                "type": "array",
+                "description": "What happens to files and is told.",
+                "items": {
+                  "type": "string",
+                  "enum": [
+                    "download",
+                    "upload",
+                    "first-download",
+                    "first-upload",
+                    "delete",
+                    "rename",
+                    "mkdir",
+                    "rmdir",
+                    "copy",
+                    "ssh_cmd",
+                    "pre-download",
+                    "pre-upload",
+                    "pre-delete"
+                  ]
+                },
+                "default": []
+              },
+              "provider_events": {
+                "type": "array",
+                "description": "What happens to accounts and is told; needs provider_objects too.",
+                "items": {
+                  "type": "string",
+                  "enum": [
+                    "add",
+                    "update",
+                    "delete"
+                  ]
+                },
+                "default": []
+              },
+              "provider_objects": {
+                "type": "array",
+                "description": "Which kinds of account objects are told; needs provider_events too.",
+                "items": {
+                  "type": "string",
+                  "enum": [
+                    "user",
+                    "folder",
+                    "group",
+                    "admin",
+                    "api_key",
+                    "share",
+                    "event_action",
+                    "event_rule",
+                    "role",
+                    "ip_list_entry",
+                    "configs"
+                  ]
+                },
+                "default": []
+              },
+              "log_events": {
+                "type": "array",
+                "description": "What happens to connections and is told: 1 login failed, 2 unknown user, 3 no login tried, 4 negotiation failed, 5 login succeeded.",
+                "items": {
+                  "type": "integer",
+                  "enum": [
+                    1,
+                    2,
+                    3,
+                    4,
+                    5
+                  ]
+                },
+                "default": []
+              },
+              "retry_max_time": {
+                "type": [
+                  "number",
+                  "string"
+                ],
+                "description": "How long an event that cannot be delivered waits before it is parked; 0 no limit.",
+                "x-unit": "duration",
+                "minimum": 0,
+                "pattern": "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$",
+                "default": 0
+              },
+              "retry_queue_max_size": {
+                "type": "integer",
+                "description": "Most events that wait for this notifier; 0 no limit but the disk budget.",
+                "minimum": 0,
+                "default": 0
+              },
+              "max_attempts": {
+                "type": "integer",
+                "description": "After so many refusals an event is parked, so that its stream goes on; default events.max_attempts.",
+                "minimum": 1,
+                "x-ours": true
+              }
+            }
           },
           "kms_options": {
             "type": "object",
-            "description": "Options of the slot."
+            "description": "Which secrets a kms plugin keeps.",
+            "additionalProperties": false,
+            "required": [
+              "scheme",
+              "encrypted_status"
+            ],
+            "properties": {
+              "scheme": {
+                "type": "string",
+                "description": "The scheme of the key addresses it serves.",
+                "enum": [
+                  "awskms",
+                  "gcpkms",
+                  "hashivault",
+                  "azurekeyvault",
+                  "ocikeyvault"
+                ]
+              },
+              "encrypted_status": {
+                "type": "string",
+                "description": "How the secrets it sealed are marked: AWS, GCP, VaultTransit, AzureKeyVault and OracleKeyVault, in the order of the schemes.",
+                "enum": [
+                  "AWS",
+                  "GCP",
+                  "VaultTransit",
+                  "AzureKeyVault",
+                  "OracleKeyVault"
+                ]
+              }
+            }
           },
           "ipfilter_options": {
             "type": "object",
-            "description": "Options of the slot."
+            "description": "An address filter has no options of its own.",
+            "additionalProperties": false,
+            "properties": {}
           }
         }
       },

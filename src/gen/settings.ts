@@ -78,14 +78,52 @@ export interface PluginSettings {
   readonly version?: string
   /** The plugin's own settings, checked against the schema it ships. Secrets are references: {"env": NAME}, {"file": PATH} or {"secret": ...}. */
   readonly settings?: Readonly<Record<string, unknown>>
-  /** Options of the slot. */
-  readonly auth_options?: Readonly<Record<string, unknown>>
-  /** Options of the slot. */
-  readonly notifier_options?: Readonly<Record<string, unknown>>
-  /** Options of the slot. */
-  readonly kms_options?: Readonly<Record<string, unknown>>
-  /** Options of the slot. */
-  readonly ipfilter_options?: Readonly<Record<string, unknown>>
+  /** What an auth plugin decides. */
+  readonly auth_options?: PluginAuthOptionsSettings
+  /** What a notifier is told. */
+  readonly notifier_options?: PluginNotifierOptionsSettings
+  /** Which secrets a kms plugin keeps. */
+  readonly kms_options?: PluginKmsOptionsSettings
+  /** An address filter has no options of its own. */
+  readonly ipfilter_options?: PluginIpfilterOptionsSettings
+}
+
+/** An address filter has no options of its own. */
+export interface PluginIpfilterOptionsSettings {
+}
+
+/** Which secrets a kms plugin keeps. */
+export interface PluginKmsOptionsSettings {
+  /** The scheme of the key addresses it serves. */
+  readonly scheme: "awskms" | "gcpkms" | "hashivault" | "azurekeyvault" | "ocikeyvault"
+  /** How the secrets it sealed are marked: AWS, GCP, VaultTransit, AzureKeyVault and OracleKeyVault, in the order of the schemes. */
+  readonly encrypted_status: "AWS" | "GCP" | "VaultTransit" | "AzureKeyVault" | "OracleKeyVault"
+}
+
+/** What a notifier is told. */
+export interface PluginNotifierOptionsSettings {
+  /** What happens to files and is told. Default: []. */
+  readonly fs_events: readonly ("download" | "upload" | "first-download" | "first-upload" | "delete" | "rename" | "mkdir" | "rmdir" | "copy" | "ssh_cmd" | "pre-download" | "pre-upload" | "pre-delete")[]
+  /** What happens to accounts and is told; needs provider_objects too. Default: []. */
+  readonly provider_events: readonly ("add" | "update" | "delete")[]
+  /** Which kinds of account objects are told; needs provider_events too. Default: []. */
+  readonly provider_objects: readonly ("user" | "folder" | "group" | "admin" | "api_key" | "share" | "event_action" | "event_rule" | "role" | "ip_list_entry" | "configs")[]
+  /** What happens to connections and is told: 1 login failed, 2 unknown user, 3 no login tried, 4 negotiation failed, 5 login succeeded. Default: []. */
+  readonly log_events: readonly (1 | 2 | 3 | 4 | 5)[]
+  /** How long an event that cannot be delivered waits before it is parked; 0 no limit. Default: 0. */
+  readonly retry_max_time: number | string
+  /** Most events that wait for this notifier; 0 no limit but the disk budget. Default: 0. */
+  readonly retry_queue_max_size: number
+  /** After so many refusals an event is parked, so that its stream goes on; default events.max_attempts. */
+  readonly max_attempts?: number
+}
+
+/** What an auth plugin decides. */
+export interface PluginAuthOptionsSettings {
+  /** Which methods it decides, added up: 1 password, 2 public key, 4 keyboard-interactive, 8 TLS certificate. */
+  readonly scope: number
+  /** How much of the stored user it is told: "redacted" has a placeholder for each hash and sealed secret, "full" is what SFTPGo sends, "minimal" only id and name. Default: "redacted". */
+  readonly user_detail: "redacted" | "full" | "minimal"
 }
 
 /** What it may take. */
