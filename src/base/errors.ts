@@ -105,6 +105,39 @@ export class ConfigError extends Error {
   }
 }
 
+/** Why a package, its archive or a catalog was not taken. */
+export type PackageErrorCode =
+  | 'name-invalid'
+  | 'manifest-invalid'
+  | 'too-large'
+  | 'not-an-archive'
+  | 'unsafe-path'
+  | 'link-inside'
+  | 'digest-mismatch'
+  | 'bad-signature'
+  | 'version-exists'
+  | 'wrong-slot'
+  | 'no-such-platform'
+  | 'incompatible'
+  | 'revoked'
+  | 'not-found'
+  | 'ambiguous'
+  | 'unreachable'
+  | 'stale-index'
+  | 'not-locked'
+  | 'in-use'
+
+/** A package could not be read, trusted, found or kept. */
+export class PackageError extends Error {
+  override readonly name = 'PackageError'
+  readonly code: PackageErrorCode
+
+  constructor(code: PackageErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
 /** The text of anything thrown, for a log field. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
