@@ -63,6 +63,8 @@ export async function unpackArchive(
   }
   parser.on('entry', (entry: ReadEntry) => {
     entries.push(entry)
+    // Who reads an entry hears its end; for the others an error is no news.
+    entry.on('error', () => {})
     try {
       writes.push(take(entry, { folder, limits, counted, fail }))
     } catch (error) {
