@@ -1,0 +1,66 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import { PluginError } from '../base/errors.ts'
+
+/** A SHA-256 as configured: 64 hexadecimal digits, in lower case. */
+export type Digest = string
+
+/** Largest program or file of a plugin that is taken. */
+const largestBytes = 1024 * 1024 * 1024
+const chunkBytes = 1024 * 1024
+
+/** Reads a configured digest; says what is wrong with one that is none. */
+export function parseDigest(text: string, name: string): Digest {
+  const digest = text.trim().toLowerCase()
+  if (/^[0-9a-f]{64}$/.test(digest)) return digest
+  throw new PluginError(
+    'checksum-mismatch',
+    `Cannot start "${name}": its sha256sum has ${digest.length} characters where 64 hexadecimal digits are needed`,
+  )
+}
+
+/** Whether two digests are the same; takes the same time wherever they differ. */
+export function sameDigest(a: Digest, b: Digest): boolean {
+  const left = Buffer.from(a, 'latin1')
+  const right = Buffer.from(b, 'latin1')
+  return left.length === right.length && timingSafeEqual(left, right)
+}
+
+/** What was read: its digest, its length and its first bytes. */
+export interface HashedBytes {
+  readonly sha256: Digest
+  readonly sizeBytes: number
+  readonly head: Buffer
+}
+
+/**
+ * Reads `source` to its end, hands each piece to `keep` and hashes the very bytes that were handed over.
+ *
+ * The file is read once: what `keep` got is what the digest is of, whatever happens to the file meanwhile.
+ */
+export async function hashWhileReading(
+  source: FileHandle,
+  keep: (piece: Buffer, position: number) => Promise<void> = async () => {},
+): Promise<HashedBytes> {
+  const hash = createHash('sha256')
+  const buffer = Buffer.allocUnsafeSlow(chunkBytes)
+  let head = Buffer.alloc(0)
+  let position = 0
+  for (;;) {
+    const { bytesRead } = await source.read(buffer, 0, chunkBytes, position)
+    if (bytesRead === 0) return { sha256: hash.digest('hex'), sizeBytes: position, head }
+    if (position + bytesRead > largestBytes)
+      throw new PluginError('too-large', 'Cannot take a program of more than 1 GiB')
+    // Nobody else holds this buffer: it cannot change between the two uses.
+    const piece = buffer.subarray(0, bytesRead)
+    hash.update(piece)
+    if (head.length < 256) head = Buffer.concat([head, piece.subarray(0, 256 - head.length)])
+    await keep(piece, position)
+    position += bytesRead
+  }
+}
+
+/** The digest of bytes at hand. */
+export function digestOf(bytes: Buffer): Digest {
+  return createHash('sha256').update(bytes).digest('hex')
+}
