@@ -1,0 +1,47 @@
+import type { CliCommand, RawCommand } from './command.ts'
+
+/** A line of the table: the words that name a command, one sentence, and its file. */
+export interface CommandRow {
+  readonly words: string
+  readonly summary: string
+  readonly load: () => Promise<CliCommand | RawCommand>
+}
+
+/** Every command. A file in `commands/` and a line here is all a new one needs; nothing is loaded before it runs. */
+export const commandTable: readonly CommandRow[] = [
+  {
+    words: 'init',
+    summary: 'Write a working configuration to start from',
+    load: async () => (await import('./commands/init.ts')).init,
+  },
+  {
+    words: 'config check',
+    summary: 'List every mistake of a configuration',
+    load: async () => (await import('./commands/config-check.ts')).configCheck,
+  },
+  {
+    words: 'config show',
+    summary: 'Print the configuration in force and where each value came from',
+    load: async () => (await import('./commands/config-show.ts')).configShow,
+  },
+  {
+    words: 'config schema',
+    summary: 'Print the JSON Schema of the configuration',
+    load: async () => (await import('./commands/config-schema.ts')).configSchema,
+  },
+  {
+    words: 'explain',
+    summary: 'Say what an error code means and what to do',
+    load: async () => (await import('./commands/explain.ts')).explain,
+  },
+  {
+    words: 'paths',
+    summary: 'Print every folder and file in use',
+    load: async () => (await import('./commands/paths.ts')).paths,
+  },
+  {
+    words: 'version',
+    summary: 'Print the version and what it runs on',
+    load: async () => (await import('./commands/version.ts')).version,
+  },
+]

@@ -1,0 +1,36 @@
+import { join } from 'node:path'
+import type { Config } from '../config/load-config.ts'
+
+/** Where a server keeps each thing. */
+export interface StateLayout {
+  readonly database: string
+  /** Homes of users that have none of their own. */
+  readonly homes: string
+  readonly lock: string
+  readonly control: string
+  /** What the plugin host keeps: records of processes, sockets, private copies. */
+  readonly plugins: string
+  /** Plugins that were installed, under their digests. */
+  readonly packages: string
+}
+
+/** The places in the state folder of a configuration. */
+export function stateLayout({
+  stateFolder,
+  settings,
+}: Pick<Config, 'stateFolder' | 'settings'>): StateLayout {
+  const { name, users_base_dir: homes } = settings.data_provider
+  return {
+    database: settings.data_provider.driver === 'memory' ? ':memory:' : join(stateFolder, name),
+    homes: homes === '' ? join(stateFolder, 'homes') : homes,
+    lock: join(stateFolder, 'server.lock'),
+    control: join(stateFolder, 'control.sock'),
+    plugins: join(stateFolder, 'plugins'),
+    packages: join(stateFolder, 'packages'),
+  }
+}
+
+/** The host keys of a server whose configuration names none. */
+export function defaultHostKeys({ folder }: Pick<Config, 'folder'>): readonly string[] {
+  return [join(folder, 'certs', 'id_ed25519'), join(folder, 'certs', 'id_rsa')]
+}

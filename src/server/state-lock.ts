@@ -1,0 +1,140 @@
+import { linkSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { ConfigError } from '../base/errors.ts'
+
+/** Who holds a state folder. */
+interface Holder {
+  readonly pid: number
+  /** When that process was started, as the kernel counts; empty where the kernel does not say. */
+  readonly started: string
+  /** The boot of the machine that the pid belongs to; empty where the kernel does not say. */
+  readonly boot: string
+  readonly since: string
+}
+
+/** A held state folder. */
+export interface StateLock {
+  close(): void
+}
+
+/**
+ * Holds the state folder for this process, making the folder (mode 0700) when it is missing. A lock that a dead
+ * process left is replaced; a living holder is named in the error.
+ */
+export function holdStateFolder(lockFile: string): StateLock {
+  mkdirSync(dirname(lockFile), { recursive: true, mode: 0o700 })
+  const own = JSON.stringify(ownHolder())
+  for (let attempt = 0; attempt < 50; attempt += 1) {
+    if (createExclusively(lockFile, own)) return { close: () => release(lockFile, own) }
+    const text = readOr(lockFile)
+    const holder = holderOf(text)
+    if (text === undefined) continue // just released
+    if (holder !== undefined && isAlive(holder)) throw held(lockFile, holder)
+    takeAway(lockFile, text)
+  }
+  throw new ConfigError('state-in-use', `Cannot hold "${dirname(lockFile)}": others keep starting there`)
+}
+
+/** The process that holds a state folder right now, or undefined. */
+export function stateFolderHolder(lockFile: string): number | undefined {
+  const holder = holderOf(readOr(lockFile))
+  return holder !== undefined && isAlive(holder) ? holder.pid : undefined
+}
+
+function held(lockFile: string, { pid, since }: Holder): ConfigError {
+  const command = commandOf(pid)
+  const what = command === '' ? '' : ` (${command})`
+  return new ConfigError(
+    'state-in-use',
+    `Cannot start: the state folder "${dirname(lockFile)}" is held by process ${pid}${what} since ${since}`,
+  )
+}
+
+/** Takes a dead lock away. Two starters may try: only one of them wins the right, by a name that both derive from it. */
+function takeAway(lockFile: string, stale: string): void {
+  const right = `${lockFile}.takeover`
+  if (!createExclusively(right, JSON.stringify(ownHolder()))) {
+    const other = holderOf(readOr(right))
+    // The other one died in between: clear its claim, the next round tries again.
+    if (other === undefined || !isAlive(other)) rmSync(right, { force: true })
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+    return
+  }
+  try {
+    if (readOr(lockFile) === stale) rmSync(lockFile, { force: true })
+  } finally {
+    rmSync(right, { force: true })
+  }
+}
+
+/** Makes a file that appears with its content or not at all: a reader never sees it half written. */
+function createExclusively(file: string, text: string): boolean {
+  const draft = `${file}.${process.pid}.${Math.random().toString(36).slice(2)}`
+  writeFileSync(draft, text, { flag: 'wx', mode: 0o600 })
+  try {
+    linkSync(draft, file)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    throw error
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
+function release(lockFile: string, own: string): void {
+  try {
+    if (readOr(lockFile) === own) unlinkSync(lockFile)
+  } catch {
+    // What stays is recognised as dead at the next start.
+  }
+}
+
+function ownHolder(): Holder {
+  return { pid: process.pid, started: startOf(process.pid), boot: bootId(), since: new Date().toISOString() }
+}
+
+function isAlive({ pid, started, boot }: Holder): boolean {
+  if (boot !== bootId()) return false
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false
+  }
+  return started === startOf(pid)
+}
+
+function holderOf(text: string | undefined): Holder | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? '')
+    if (typeof value !== 'object' || value === null) return undefined
+    // A lock of our own making; a damaged one has no pid and counts as dead.
+    const { pid, started, boot, since } = value as Record<string, unknown>
+    if (typeof pid !== 'number') return undefined
+    return { pid, started: String(started), boot: String(boot), since: String(since) }
+  } catch {
+    return undefined
+  }
+}
+
+/** The start time in the kernel's ticks: the 22nd field of the process's stat line, counted after its name. */
+function startOf(pid: number): string {
+  const stat = readOr(`/proc/${pid}/stat`) ?? ''
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
+
+function bootId(): string {
+  return (readOr('/proc/sys/kernel/random/boot_id') ?? '').trim()
+}
+
+function commandOf(pid: number): string {
+  return (readOr(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').trim().slice(0, 200)
+}
+
+function readOr(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
+}
