@@ -8,8 +8,13 @@ export interface LoginAuthority {
   begin(connection: LoginConnection): LoginConversation
 }
 
-/** Whether an address may connect; the reason is for the log. */
-export type Admission = { readonly admitted: true } | { readonly admitted: false; readonly reason: string }
+/**
+ * Whether an address may connect; the reason is for the log. `unchecked`: a filter could not answer and its
+ * configuration lets such addresses in.
+ */
+export type Admission =
+  | { readonly admitted: true; readonly unchecked?: true }
+  | { readonly admitted: false; readonly reason: string }
 
 /** The connection that wants to log in. */
 export interface LoginConnection {
@@ -19,6 +24,8 @@ export interface LoginConnection {
   readonly address: string
   /** What the client calls itself, escaped, for the log. */
   readonly clientVersion: string
+  /** The address was let in without an answer of a filter: see `Admission`. */
+  readonly unchecked?: true
 }
 
 /**
@@ -35,8 +42,11 @@ export interface LoginConversation {
   provedKey(username: string, key: OfferedKey, proof: KeyProof): Promise<LoginAnswer>
   /** `ask` shows questions and returns the answers, or undefined when the client gave up. */
   keyboardInteractive(username: string, ask: AskClient): Promise<LoginAnswer>
-  /** The connection is over: logged in or not. Late answers are dropped. */
-  end(): void
+  /**
+   * The connection is over: logged in or not. Late answers are dropped. `negotiationFailure` says why no key
+   * exchange came about, where none did.
+   */
+  end(negotiationFailure?: string): void
 }
 
 /** Shows questions to the client. */

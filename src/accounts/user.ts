@@ -128,6 +128,44 @@ export interface FilePattern {
   readonly deny_policy?: 0 | 1
 }
 
+/** What members of a group share. Its settings stand under SFTPGo's names, each meaning what it means in a user. */
+export interface Group {
+  readonly id: number
+  readonly name: string
+  readonly description?: string
+  readonly created_at: number
+  readonly updated_at: number
+  readonly user_settings: GroupSettings
+  readonly virtual_folders?: readonly VirtualFolder[]
+}
+
+/** Settings of a group that its members take over. */
+export interface GroupSettings {
+  readonly home_dir?: string
+  readonly max_sessions?: number
+  readonly quota_size?: number
+  readonly quota_files?: number
+  readonly permissions?: Readonly<Record<string, readonly Permission[]>>
+  readonly upload_bandwidth?: number
+  readonly download_bandwidth?: number
+  readonly upload_data_transfer?: number
+  readonly download_data_transfer?: number
+  readonly total_data_transfer?: number
+  /** Days from the creation of the user. */
+  readonly expires_in?: number
+  readonly filters?: UserFilters
+  readonly filesystem?: FilesystemConfig
+}
+
+/** A directory that users and groups can mount by its name. */
+export interface Folder {
+  readonly id: number
+  readonly name: string
+  readonly description?: string
+  readonly mapped_path?: string
+  readonly filesystem?: FilesystemConfig
+}
+
 /** Another directory mounted at a virtual path. Quota 0 is unlimited; -1 counts in the user's quota. */
 export interface VirtualFolder {
   readonly name: string
