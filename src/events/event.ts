@@ -39,6 +39,11 @@ export interface FileEvent {
   /** SFTPGo's number for the flags of an open, on pre-upload of an existing file only. */
   readonly openFlags: number
   readonly elapsedMs: number
+  /** The name of a command over SSH, without its arguments. */
+  readonly sshCommand?: string
+  /** Where a cloud backend keeps it. */
+  readonly bucket?: string
+  readonly endpoint?: string
   readonly metadata?: Readonly<Record<string, string>>
 }
 

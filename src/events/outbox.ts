@@ -1,0 +1,241 @@
+import { databaseErrorOf } from '../database/database-error.ts'
+import type { Database } from '../database/open-database.ts'
+import type { Step, WriteResult } from '../database/writer.ts'
+import type { FileAction, FileEvent, ServerEvent } from './event.ts'
+import type { FileIntent, IntentCheck } from './event-log.ts'
+import { isOwed, type NotifierEntry } from './notifier-entry.ts'
+import { actionOf, eventOfPayload, payloadOf, streamOf } from './stored-event.ts'
+
+/** One event that a notifier is still owed. */
+export interface OwedRow {
+  readonly seq: number
+  readonly id: string
+  readonly stream: string
+  readonly createdMs: number
+  readonly payload: string
+  /** How often telling it has failed so far. */
+  readonly attempts: number
+}
+
+/** An intent of an earlier life of the program. */
+export interface OpenIntent {
+  readonly id: string
+  readonly event: FileEvent
+  readonly check: IntentCheck
+  readonly createdMs: number
+}
+
+/** An event that was just written down, and who is owed it. */
+export interface WrittenEvent {
+  readonly row: OwedRow
+  readonly notifiers: readonly string[]
+}
+
+/** The tables of events: what is intended, what happened, who has still to hear it. */
+export interface Outbox {
+  intend(id: string, intent: FileIntent): Promise<void>
+  forgetIntent(id: string): Promise<void>
+  /** Writes an event down for everyone who wants it, and ends its intent. Calling it again changes nothing. */
+  add(id: string, event: ServerEvent, createdMs?: number): Promise<void>
+  /** Intents of earlier lives, oldest first. */
+  openIntents(most: number): readonly OpenIntent[]
+  /** The oldest events of a stream that a notifier is owed. */
+  page(notifier: string, stream: string, most: number): readonly OwedRow[]
+  /** Streams in which a notifier is owed something, by name, after `stream`. */
+  streamsAfter(notifier: string, stream: string, most: number): readonly string[]
+  acknowledge(notifier: string, row: OwedRow): Promise<void>
+  park(notifier: string, row: OwedRow, attempts: number, reason: string): Promise<void>
+  failed(notifier: string, row: OwedRow, attempts: number): Promise<void>
+  /** A new user of the same name has its first upload again. */
+  forgetFirsts(username: string): Promise<void>
+  /** Grows when another process changed what is owed. */
+  generation(): number
+}
+
+/** What the outbox needs. */
+export interface OutboxOptions {
+  readonly database: Database
+  readonly notifiers: readonly NotifierEntry[]
+  readonly durable: boolean
+  readonly now: () => number
+  /** Hears of each event as soon as it is written down, in the order of their numbers. */
+  readonly written: (event: WrittenEvent) => void
+  /** Makes the id of an event that follows from another. */
+  readonly newId: () => string
+}
+
+const sql = {
+  intend: 'insert into event_intent (event_id, payload, expectation, created_ms) values (?, ?, ?, ?)',
+  forgetIntent: 'delete from event_intent where event_id = ?',
+  openIntents:
+    'select event_id, payload, expectation, created_ms from event_intent order by event_id limit ?',
+  insert:
+    'insert into outbox (event_id, stream, action, payload, created_ms, owed) values (?, ?, ?, ?, ?, ?) on conflict do nothing returning seq',
+  owe: 'insert into delivery (notifier, stream, seq) values (?, ?, last_insert_rowid())',
+  first: 'insert or ignore into event_first (username, action) values (?, ?)',
+  insertIfChanged:
+    'insert into outbox (event_id, stream, action, payload, created_ms, owed) select ?, ?, ?, ?, ?, ? where changes() > 0 returning seq',
+  oweIfChanged:
+    'insert into delivery (notifier, stream, seq) select ?, ?, last_insert_rowid() where changes() > 0',
+  page: `select d.seq as seq, d.attempts as attempts, o.event_id as id, o.stream as stream, o.created_ms as createdMs,
+      o.payload as payload
+    from delivery d join outbox o on o.seq = d.seq where d.notifier = ? and d.stream = ? order by d.seq limit ?`,
+  nextStream: 'select stream from delivery where notifier = ? and stream > ? order by stream limit 1',
+  paid: 'delete from delivery where notifier = ? and stream = ? and seq = ?',
+  owedLess: 'update outbox set owed = owed - 1 where seq = ?',
+  park: 'insert or replace into parked (notifier, seq, attempts, reason, since_ms) values (?, ?, ?, ?, ?)',
+  failed: 'update delivery set attempts = ? where notifier = ? and stream = ? and seq = ?',
+  hasFirst: 'select 1 as found from event_first where username = ? and action = ?',
+  forgetFirsts: 'delete from event_first where username = ?',
+  generation: 'select generation from event_signal where id = 1',
+} as const
+
+/** Opens the tables of events. Throws and rejects with `DatabaseError`. */
+export function createOutbox(options: OutboxOptions): Outbox {
+  const { database, durable, now } = options
+  const page = database.query<OwedRow>(sql.page)
+  const nextStream = database.query<{ stream: string }>(sql.nextStream)
+  const hasFirst = database.query<{ found: number }>(sql.hasFirst)
+  const generation = database.query<{ generation: number }>(sql.generation)
+  const write = (steps: readonly Step[]): Promise<WriteResult> => database.writer.write(steps, { durable })
+  // What is told twice after a power failure does no harm, so nobody waits for the disk here.
+  const writeSoftly = (steps: readonly Step[]): Promise<WriteResult> =>
+    database.writer.write(steps, { durable: false })
+
+  return {
+    async intend(id, { event, check }) {
+      await write([{ sql: sql.intend, values: [id, payloadOf(event), JSON.stringify(check), now()] }])
+    },
+    async forgetIntent(id) {
+      await writeSoftly([{ sql: sql.forgetIntent, values: [id] }])
+    },
+    async add(id, event, createdMs = now()) {
+      const parts = partsOf(id, event, createdMs)
+      if (parts.length === 0) return this.forgetIntent(id)
+      const steps = [...parts.flatMap(stepsOf), { sql: sql.forgetIntent, values: [id] }]
+      tell(parts, await write(steps))
+    },
+    openIntents: (most) => database.query<IntentRow>(sql.openIntents).all(most).map(openIntentOf),
+    page: (notifier, stream, most) => page.all(notifier, stream, most),
+    streamsAfter(notifier, stream, most) {
+      const found: string[] = []
+      // One step into the index for each stream: what waits within a stream costs nothing here.
+      for (let last = stream; found.length < most;) {
+        const next = nextStream.get(notifier, last)?.stream
+        if (next === undefined) break
+        found.push(next)
+        last = next
+      }
+      return found
+    },
+    async acknowledge(notifier, { stream, seq }) {
+      await writeSoftly([
+        { sql: sql.paid, values: [notifier, stream, seq], mustChange: true },
+        { sql: sql.owedLess, values: [seq] },
+      ])
+    },
+    async park(notifier, { stream, seq }, attempts, reason) {
+      await write([
+        { sql: sql.paid, values: [notifier, stream, seq], mustChange: true },
+        { sql: sql.park, values: [notifier, seq, attempts, reason, now()] },
+      ])
+    },
+    async failed(notifier, { stream, seq }, attempts) {
+      await writeSoftly([{ sql: sql.failed, values: [attempts, notifier, stream, seq] }])
+    },
+    async forgetFirsts(username) {
+      await writeSoftly([{ sql: sql.forgetFirsts, values: [username] }])
+    },
+    generation: () => generation.get()?.generation ?? 0,
+  }
+
+  interface Part {
+    readonly row: Omit<OwedRow, 'seq'>
+    readonly action: string
+    readonly notifiers: readonly string[]
+    /** Written only when the user has none of this kind yet. */
+    readonly firstOf?: string
+    /** Which step returns its number. */
+    step: number
+  }
+
+  /** The event itself, and the `first-` event that follows from it. */
+  function partsOf(id: string, event: ServerEvent, createdMs: number): Part[] {
+    const parts: Part[] = []
+    const isFirst =
+      event.kind === 'file' && (event.action === 'first-upload' || event.action === 'first-download')
+    add(id, event, isFirst)
+    const first = firstAfter(event)
+    if (first !== undefined) add(options.newId(), first, true)
+    return parts
+
+    function add(partId: string, what: ServerEvent, once: boolean): void {
+      const notifiers = options.notifiers.filter((entry) => isOwed(entry, what)).map(({ name }) => name)
+      if (notifiers.length === 0) return
+      if (once && what.kind === 'file' && hasFirst.get(what.username, what.action) !== undefined) return
+      const row = { id: partId, stream: streamOf(what), createdMs, payload: payloadOf(what), attempts: 0 }
+      parts.push({
+        row,
+        action: actionOf(what),
+        notifiers,
+        step: 0,
+        ...(once && what.kind === 'file' ? { firstOf: what.username } : {}),
+      })
+    }
+  }
+
+  function stepsOf(part: Part, index: number, all: readonly Part[]): Step[] {
+    const { row, action, notifiers, firstOf } = part
+    const values = [row.id, row.stream, action, row.payload, row.createdMs, notifiers.length]
+    part.step = all.slice(0, index).reduce((sum, one) => sum + stepCount(one), firstOf === undefined ? 0 : 1)
+    if (firstOf === undefined) {
+      return [
+        // Nothing new means that it stands there already: an answer was lost and the write came again.
+        { sql: sql.insert, values, returnsRows: true, mustChange: true },
+        ...notifiers.map((name) => ({ sql: sql.owe, values: [name, row.stream] })),
+      ]
+    }
+    return [
+      { sql: sql.first, values: [firstOf, action] },
+      { sql: sql.insertIfChanged, values, returnsRows: true },
+      ...notifiers.map((name) => ({ sql: sql.oweIfChanged, values: [name, row.stream] })),
+    ]
+  }
+
+  function stepCount({ notifiers, firstOf }: Part): number {
+    return notifiers.length + (firstOf === undefined ? 1 : 2)
+  }
+
+  function tell(parts: readonly Part[], result: WriteResult): void {
+    if (!result.applied) return
+    for (const { row, step, notifiers } of parts) {
+      const seq = result.rows[step]?.[0]?.['seq']
+      if (typeof seq === 'number') options.written({ row: { ...row, seq }, notifiers })
+    }
+  }
+}
+
+interface IntentRow {
+  readonly event_id: string
+  readonly payload: string
+  readonly expectation: string
+  readonly created_ms: number
+}
+
+function openIntentOf(row: IntentRow): OpenIntent {
+  const event = eventOfPayload(row.payload)
+  if (event.kind !== 'file')
+    throw databaseErrorOf('read an intent', new Error(`intent "${row.event_id}" is not of a file`))
+  // Written by `intend`, from the same type.
+  const check = JSON.parse(row.expectation) as IntentCheck
+  return { id: row.event_id, event, check, createdMs: row.created_ms }
+}
+
+const firsts: Partial<Record<FileAction, FileAction>> = { upload: 'first-upload', download: 'first-download' }
+
+/** SFTPGo tells a user's first success of a kind once more, under a name of its own. */
+function firstAfter(event: ServerEvent): FileEvent | undefined {
+  if (event.kind !== 'file' || event.status !== 1) return undefined
+  const action = firsts[event.action]
+  return action === undefined ? undefined : { ...event, action }
+}

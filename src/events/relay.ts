@@ -1,0 +1,382 @@
+import { backoffMs } from '../base/backoff.ts'
+import type { Clock } from '../base/clock.ts'
+import { messageOf } from '../base/errors.ts'
+import type { Logger } from '../base/log.ts'
+import type { Meter } from '../base/meter.ts'
+import { createBreaker, type Breaker } from './breaker.ts'
+import type { OwedRow } from './outbox.ts'
+
+/** What came of telling an event once. */
+export type TellOutcome =
+  | { readonly told: true }
+  | {
+      readonly told: false
+      /** The notifier as a whole could not be reached. */
+      readonly unavailable: boolean
+      /** The call may have reached it, so this counts as a try of this event. */
+      readonly counts: boolean
+      readonly reason: string
+    }
+
+/** One notifier as the relay sees it. `tell` never rejects and always ends. */
+export interface RelayTarget {
+  readonly name: string
+  readonly atOnce: number
+  readonly maxAttempts: number
+  /** A failed event older than this is parked. Left out: never for its age. */
+  readonly parkAfterMs?: number
+  /** What fails once is dropped. */
+  readonly bestEffort: boolean
+  isReady(): boolean
+  tell(row: OwedRow, attempt: number, signal: AbortSignal): Promise<TellOutcome>
+}
+
+/** What is owed, and where it is noted that it was paid. */
+export interface RelayStore {
+  page(notifier: string, stream: string, most: number): readonly OwedRow[]
+  streamsAfter(notifier: string, stream: string, most: number): readonly string[]
+  acknowledge(notifier: string, row: OwedRow): Promise<void>
+  park(notifier: string, row: OwedRow, attempts: number, reason: string): Promise<void>
+  failed(notifier: string, row: OwedRow, attempts: number): Promise<void>
+}
+
+/** What a relay needs. */
+export interface RelayOptions {
+  readonly target: RelayTarget
+  readonly store: RelayStore
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: Meter
+  /** A number from 0 to 1 that spreads retries; default `Math.random`. */
+  readonly random?: () => number
+}
+
+/** One user's events for one notifier. At most one of them is being told. */
+interface Stream {
+  readonly name: string
+  /** The oldest events, where they are at hand; the others are read when these are told. */
+  rows: OwedRow[]
+  /** The newest number this stream has seen, read or heard. */
+  seen: number
+  /** Whether the database may hold more than `rows`. */
+  more: boolean
+  state: 'idle' | 'queued' | 'busy' | 'waiting'
+  /** Calls the wait off. */
+  cancel: () => void
+  attempts: number
+  /** When the event at the head failed first, in successes of this relay; undefined while it has not. */
+  failingSince: number | undefined
+}
+
+/** Memory for events at hand; what is beyond stays in the database until its turn. */
+const mostRowsPerStream = 32
+const mostRows = 4_096
+/** Streams known by name; the others are found again when these have become few. */
+const mostStreams = 20_000
+/** How long a stream waits after a failure: doubling between these. */
+const retry = { firstMs: 200, mostMs: 60_000 }
+
+/**
+ * Carries events to one notifier: within a stream in order, one at a time, the next only when it is noted that the
+ * one before was told; many streams at once. Relays know nothing of each other.
+ */
+export class Relay {
+  readonly #options: RelayOptions
+  readonly #breaker: Breaker
+  readonly #streams = new Map<string, Stream>()
+  readonly #queue: Stream[] = []
+  readonly #stopped = new AbortController()
+  #calls = 0
+  #rowsAtHand = 0
+  /** Streams that are failing now, and successes so far: whether a failure is the event's or the notifier's. */
+  #failing = 0
+  #successes = 0
+  #unlisted = false
+  #closing = false
+  #idle: (() => void) | undefined
+  #cancelPoll: () => void = () => {}
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+    this.#breaker = createBreaker(options.clock, options.target.atOnce, options.random)
+  }
+
+  /** What goes on, for status. */
+  get status(): { readonly calls: number; readonly streams: number; readonly failing: number } {
+    return { calls: this.#calls, streams: this.#streams.size, failing: this.#failing }
+  }
+
+  /** Begins with what waits from earlier lives. */
+  start(): void {
+    this.rescan()
+    this.#poll()
+  }
+
+  /** An event was just written down. */
+  arrived(row: OwedRow): void {
+    if (this.#closing) return
+    const stream = this.#streams.get(row.stream) ?? this.#list(row.stream, false)
+    if (stream === undefined) return
+    const isNext = row.seq > stream.seen && !stream.more
+    if (isNext && stream.rows.length < mostRowsPerStream && this.#rowsAtHand < mostRows) {
+      stream.rows.push(row)
+      stream.seen = row.seq
+      this.#rowsAtHand += 1
+    } else {
+      stream.more = true
+    }
+    if (stream.state === 'idle') this.#enqueue(stream)
+    this.#pump()
+  }
+
+  /** The notifier is ready (again). */
+  ready(): void {
+    this.#breaker.reset()
+    this.#wakeAll()
+    this.#pump()
+  }
+
+  /** Somebody else changed what is owed: every stream is looked at again. */
+  rescan(): void {
+    const { store, target } = this.#options
+    for (const stream of this.#streams.values()) stream.more = true
+    let last = ''
+    for (;;) {
+      const names = this.#read(() => store.streamsAfter(target.name, last, 500)) ?? []
+      for (const name of names) {
+        const stream = this.#streams.get(name) ?? this.#list(name, true)
+        if (stream?.state === 'idle') this.#enqueue(stream)
+      }
+      if (names.length < 500 || this.#unlisted) break
+      last = names.at(-1) ?? ''
+    }
+    this.#pump()
+  }
+
+  /** Starts no call any more; those under way have until the signal fires. What is not told stays owed. */
+  async close(graceSignal: AbortSignal): Promise<void> {
+    this.#closing = true
+    this.#cancelPoll()
+    this.#breaker.close()
+    for (const stream of this.#streams.values()) if (stream.state === 'waiting') stream.cancel()
+    const abort = (): void => this.#stopped.abort()
+    if (graceSignal.aborted) abort()
+    else graceSignal.addEventListener('abort', abort, { once: true })
+    if (this.#busyStreams() > 0) await new Promise<void>((resolve) => (this.#idle = resolve))
+    graceSignal.removeEventListener('abort', abort)
+  }
+
+  #busyStreams(): number {
+    let busy = 0
+    for (const stream of this.#streams.values()) if (stream.state === 'busy') busy += 1
+    return busy
+  }
+
+  /** Without news from the notifier or a reader that failed, nothing would go on by itself. */
+  #poll(): void {
+    this.#cancelPoll = this.#options.clock.after(1_000, () => {
+      if (this.#closing) return
+      if (this.#unlisted && this.#streams.size < mostStreams / 2) {
+        this.#unlisted = false
+        this.rescan()
+      }
+      this.#pump()
+      this.#poll()
+    })
+  }
+
+  #list(name: string, more: boolean): Stream | undefined {
+    if (this.#streams.size >= mostStreams) {
+      this.#unlisted = true
+      return undefined
+    }
+    const stream: Stream = {
+      name,
+      rows: [],
+      seen: 0,
+      more,
+      state: 'idle',
+      cancel() {},
+      attempts: 0,
+      failingSince: undefined,
+    }
+    this.#streams.set(name, stream)
+    return stream
+  }
+
+  #enqueue(stream: Stream): void {
+    stream.state = 'queued'
+    this.#queue.push(stream)
+  }
+
+  #pump(): void {
+    const { target } = this.#options
+    while (!this.#closing && this.#queue.length > 0 && this.#calls < this.#breaker.mostCalls()) {
+      if (!target.isReady()) return
+      const stream = this.#queue.shift()
+      if (stream === undefined) return
+      const row = this.#head(stream)
+      if (row === undefined) this.#streams.delete(stream.name)
+      else if (row === 'unreadable') {
+        this.#wait(stream, retry.firstMs)
+      } else void this.#tell(stream, row)
+    }
+  }
+
+  /** The oldest event of the stream that is still owed. */
+  #head(stream: Stream): OwedRow | undefined | 'unreadable' {
+    if (stream.rows.length === 0 && stream.more) {
+      const { store, target } = this.#options
+      const room = Math.max(1, Math.min(mostRowsPerStream, mostRows - this.#rowsAtHand))
+      const rows = this.#read(() => store.page(target.name, stream.name, room))
+      if (rows === undefined) return 'unreadable'
+      stream.rows = [...rows]
+      this.#rowsAtHand += rows.length
+      stream.more = rows.length === room
+      stream.seen = Math.max(stream.seen, rows.at(-1)?.seq ?? 0)
+      stream.attempts = rows[0]?.attempts ?? 0
+    }
+    return stream.rows[0]
+  }
+
+  #read<T>(action: () => T): T | undefined {
+    try {
+      return action()
+    } catch (error) {
+      this.#options.log.error('events cannot be read', { notifier: this.#options.target.name, error })
+      return undefined
+    }
+  }
+
+  async #tell(stream: Stream, row: OwedRow): Promise<void> {
+    const { target, clock, meter } = this.#options
+    stream.state = 'busy'
+    this.#calls += 1
+    const began = clock.monotonic()
+    const outcome = await target.tell(row, stream.attempts + 1, this.#stopped.signal)
+    this.#calls -= 1
+    meter.observe('sftpgo_event_delivery_seconds', (clock.monotonic() - began) / 1000, {
+      notifier: target.name,
+      outcome: outcome.told ? 'told' : 'failed',
+    })
+    if (outcome.told) await this.#wasTold(stream, row)
+    else await this.#wasNotTold(stream, row, outcome)
+    if (this.#closing && this.#busyStreams() === 0) this.#idle?.()
+    this.#pump()
+  }
+
+  async #wasTold(stream: Stream, row: OwedRow): Promise<void> {
+    const { target, store } = this.#options
+    this.#successes += 1
+    if (this.#breaker.succeeded()) this.#wakeAll()
+    // The slot of the call is free while the note is written.
+    this.#pump()
+    await this.#note(() => store.acknowledge(target.name, row))
+    this.#advance(stream)
+  }
+
+  async #wasNotTold(
+    stream: Stream,
+    row: OwedRow,
+    outcome: Extract<TellOutcome, { told: false }>,
+  ): Promise<void> {
+    const { target, store, log } = this.#options
+    if (this.#closing) {
+      stream.state = 'idle'
+      return
+    }
+    if (outcome.unavailable) this.#breaker.unavailable(() => this.#pump())
+    else this.#breaker.failed()
+    if (!outcome.counts) return this.#goBack(stream)
+    stream.attempts += 1
+    if (stream.failingSince === undefined) {
+      stream.failingSince = this.#successes
+      this.#failing += 1
+    }
+    const { attempts } = stream
+    const fields = { notifier: target.name, event_id: row.id, attempts, reason: outcome.reason }
+    if (target.bestEffort) {
+      log.warn('event dropped', fields)
+      await this.#note(() => store.acknowledge(target.name, row))
+      return this.#advance(stream)
+    }
+    if (this.#isHopeless(stream, row)) {
+      log.error('event parked', fields)
+      this.#options.meter.add('sftpgo_events_parked_total', 1, { notifier: target.name })
+      await this.#note(() => store.park(target.name, row, attempts, outcome.reason))
+      return this.#advance(stream)
+    }
+    log.warn('event not told', fields)
+    store.failed(target.name, row, attempts).catch(() => {
+      // The count is a convenience of the next life.
+    })
+    if (outcome.unavailable) return this.#goBack(stream)
+    const { random } = this.#options
+    this.#wait(stream, backoffMs(attempts, { ...retry, ...(random ? { random } : {}) }))
+  }
+
+  /** Back to the head of the line: nothing is known against this event. */
+  #goBack(stream: Stream): void {
+    stream.state = 'queued'
+    this.#queue.unshift(stream)
+  }
+
+  /**
+   * Whether another try would only hold the stream up. Failures while nothing at all gets through are the
+   * notifier's, not the event's: they count for little as long as other streams fail too.
+   */
+  #isHopeless(stream: Stream, row: OwedRow): boolean {
+    const { maxAttempts, parkAfterMs } = this.#options.target
+    if (parkAfterMs !== undefined && this.#options.clock.now() - row.createdMs > parkAfterMs) return true
+    const everythingFails = this.#failing > 1 && this.#successes === stream.failingSince
+    return stream.attempts >= (everythingFails ? maxAttempts * 10 : maxAttempts)
+  }
+
+  /** Notes in the database what was done; tried until it works, because the stream must not go on before. */
+  async #note(action: () => Promise<void>): Promise<void> {
+    for (let failures = 1; ; failures += 1) {
+      try {
+        await action()
+        return
+      } catch (error) {
+        this.#options.log.error('delivery cannot be noted', {
+          notifier: this.#options.target.name,
+          error: messageOf(error),
+        })
+        if (this.#closing) return
+        await new Promise<void>((resolve) => {
+          this.#options.clock.after(backoffMs(failures, { firstMs: 100, mostMs: 5_000 }), resolve)
+        })
+      }
+    }
+  }
+
+  /** The head is done with; the next one takes its turn behind the other streams. */
+  #advance(stream: Stream): void {
+    stream.rows.shift()
+    this.#rowsAtHand -= 1
+    if (stream.failingSince !== undefined) this.#failing -= 1
+    stream.failingSince = undefined
+    stream.attempts = stream.rows[0]?.attempts ?? 0
+    if (stream.rows.length > 0 || stream.more) this.#enqueue(stream)
+    else this.#streams.delete(stream.name)
+    this.#pump()
+  }
+
+  #wait(stream: Stream, ms: number): void {
+    stream.state = 'waiting'
+    stream.cancel = this.#options.clock.after(ms, () => {
+      if (stream.state !== 'waiting') return
+      this.#enqueue(stream)
+      this.#pump()
+    })
+  }
+
+  #wakeAll(): void {
+    for (const stream of this.#streams.values()) {
+      if (stream.state !== 'waiting') continue
+      stream.cancel()
+      this.#enqueue(stream)
+    }
+  }
+}
