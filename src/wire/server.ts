@@ -1,5 +1,12 @@
 import { chmodSync, chownSync, readFileSync, rmSync } from 'node:fs'
 import {
+  createServer,
+  type AddressInfo,
+  type ListenOptions,
+  type Server as NetServer,
+  type Socket,
+} from 'node:net'
+import {
   Metadata,
   Server,
   ServerCredentials,
@@ -52,6 +59,8 @@ export interface PluginServerOptions {
 /** A plugin's server, accepting connections. */
 export interface PluginServer {
   readonly address: PluginAddress
+  /** Calls `listener` each time a connection came or went, with how many there are now. */
+  onConnections(listener: (count: number) => void): void
   /** Ends every call and connection now, and removes the socket. */
   stop(): void
 }
@@ -63,16 +72,32 @@ export function serve<S extends ServiceDescription>(description: S, handlers: Ha
 
 /** Listens and answers. Messages of any size are taken, as go-plugin's hosts may send them. */
 export async function openPluginServer(options: PluginServerOptions): Promise<PluginServer> {
-  const server = new Server({
-    'grpc.max_receive_message_length': -1,
-    'grpc.max_send_message_length': -1,
-  })
+  const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 })
   for (const service of options.services) addService(server, service)
-  const address = await listen(server, options.listen, credentialsOf(options.tls))
+  // The sockets are ours, not the library's: their mode is set before anybody can connect, and they can be counted.
+  const injector = server.createConnectionInjector(credentialsOf(options.tls))
+  const sockets = new Set<Socket>()
+  const listeners: ((count: number) => void)[] = []
+  const tell = (): void => listeners.forEach((listener) => listener(sockets.size))
+  const door = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket
+      .on('error', () => {})
+      .once('close', () => {
+        sockets.delete(socket)
+        tell()
+      })
+    tell()
+    injector.injectConnection(socket)
+  })
+  const address = await listen(door, options.listen)
   return {
     address,
+    onConnections: (listener) => void listeners.push(listener),
     stop() {
+      door.close()
       server.forceShutdown()
+      for (const socket of sockets) socket.destroy()
       if (address.network === 'unix') rmSync(address.path, { force: true })
     },
   }
@@ -89,25 +114,19 @@ function credentialsOf(tls: PluginServerOptions['tls']): ServerCredentials {
   return ServerCredentials.createSsl(Buffer.from(clientCertificatePem), [pair], true)
 }
 
-async function listen(
-  server: Server,
-  where: ListenAddress,
-  credentials: ServerCredentials,
-): Promise<PluginAddress> {
-  if (where.network === 'unix') return listenOnSocket(server, where, credentials)
-  const bound = await bindFirst(server, where, credentials)
-  return { network: 'tcp', host: '127.0.0.1', port: bound }
+async function listen(door: NetServer, where: ListenAddress): Promise<PluginAddress> {
+  if (where.network === 'unix') return listenOnSocket(door, where)
+  return { network: 'tcp', host: '127.0.0.1', port: await listenInRange(door, where) }
 }
 
 async function listenOnSocket(
-  server: Server,
+  door: NetServer,
   { path, group }: Extract<ListenAddress, { network: 'unix' }>,
-  credentials: ServerCredentials,
 ): Promise<PluginAddress> {
   // From the first moment on: a chmod afterwards would leave a gap in which others connect.
   const before = process.umask(0o177)
   try {
-    await bind(server, `unix:${path}`, credentials)
+    await listenOn(door, { path })
   } finally {
     process.umask(before)
   }
@@ -118,21 +137,31 @@ async function listenOnSocket(
   return { network: 'unix', path }
 }
 
-async function bindFirst(
-  server: Server,
+async function listenInRange(
+  door: NetServer,
   { minPort, maxPort }: Extract<ListenAddress, { network: 'tcp' }>,
-  credentials: ServerCredentials,
 ): Promise<number> {
-  for (let port = minPort; port < maxPort; port++) {
-    const bound = await bind(server, `127.0.0.1:${port}`, credentials).catch(() => undefined)
-    if (bound !== undefined) return bound
+  for (let port = minPort; ; port++) {
+    try {
+      await listenOn(door, { host: '127.0.0.1', port })
+      // An address of a listening TCP server is no text.
+      return (door.address() as AddressInfo).port
+    } catch (error) {
+      if (port >= maxPort) throw error
+    }
   }
-  return bind(server, `127.0.0.1:${maxPort}`, credentials)
 }
 
-function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+function listenOn(door: NetServer, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => (error === null ? resolve(port) : reject(error)))
+    const settle = (error?: Error): void => {
+      door.off('error', settle)
+      if (error === undefined) resolve()
+      else reject(error)
+    }
+    door.once('error', settle)
+    // The mode is taken from the umask when the socket is bound, which happens before `listen` returns.
+    door.listen(options, () => settle())
   })
 }
 
