@@ -1,0 +1,229 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { dirname, extname, isAbsolute, join, resolve } from 'node:path'
+import { ConfigError, messageOf } from '../base/errors.ts'
+import { isInterpreter } from './plugin-rules.ts'
+import { formatPath } from './problems.ts'
+import { checkAgainstSchema } from './schema-check.ts'
+import { type SettingSchema, rootSchema } from './setting-schema.ts'
+import { takeUnsupported } from './unsupported-keys.ts'
+
+/** A translated configuration and what a person should know about it. */
+export interface ImportedConfig {
+  /** Only what differs from our defaults. */
+  readonly config: Readonly<Record<string, unknown>>
+  readonly notes: readonly ImportNote[]
+}
+
+/** One thing to know: `lost` has no counterpart, `changed` was made otherwise, `check` wants a look. */
+export interface ImportNote {
+  readonly kind: 'lost' | 'changed' | 'check'
+  readonly path: string
+  readonly message: string
+}
+
+type Section = Record<string, unknown>
+
+/** Reads a configuration file of SFTPGo (JSON, YAML or TOML) and says it in ours. Throws `ConfigError`. */
+export async function importSftpgoConfig(file: string): Promise<ImportedConfig> {
+  const config = await parsed(file)
+  const folder = dirname(resolve(file))
+  const notes: ImportNote[] = []
+  const note = (kind: ImportNote['kind'], path: string, message: string): void =>
+    void notes.push({ kind, path, message })
+
+  for (const { path, message } of takeUnsupported(config))
+    note('lost', formatPath(path), message.replace(/; (set it|remove).*$/, ''))
+  takeDatabase(config, note)
+  takeUnknown(config, note)
+  keepHostKeys(config, folder, note)
+  for (const [index, entry] of pluginsOf(config).entries())
+    importPlugin(entry, `plugins[${index}]`, folder, note)
+  makeAbsolute(config, rootSchema, folder)
+  noteMeanings(config, note)
+  return { config: withoutDefaults(config, rootSchema), notes }
+}
+
+type Note = (kind: ImportNote['kind'], path: string, message: string) => void
+
+async function parsed(file: string): Promise<Section> {
+  let value: unknown
+  try {
+    const text = readFileSync(file, 'utf8')
+    value = await parseAs(extname(file).toLowerCase(), text)
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+    const code = error instanceof Error && 'syscall' in error ? 'file-unreadable' : 'syntax'
+    throw new ConfigError(code, `Cannot import "${file}": ${messageOf(error)}`, { cause: error })
+  }
+  if (isSection(value)) return value
+  throw new ConfigError('wrong-type', `Cannot import "${file}": it holds no sections`)
+}
+
+async function parseAs(extension: string, text: string): Promise<unknown> {
+  switch (extension) {
+    case '.json':
+      return JSON.parse(text)
+    case '.yaml':
+    case '.yml':
+      return (await import('yaml')).parse(text)
+    case '.toml':
+      return (await import('smol-toml')).parse(text)
+    default:
+      throw new ConfigError(
+        'unsupported-key',
+        `Cannot import a file ending in "${extension}"; .json, .yaml and .toml can be`,
+      )
+  }
+}
+
+/** SFTPGo's database is not opened: accounts come over as a dump. */
+function takeDatabase(config: Section, note: Note): void {
+  const provider = config['data_provider']
+  if (!isSection(provider) || !('name' in provider)) return
+  delete provider['name']
+  const message =
+    'accounts are not part of the configuration: dump them with SFTPGo and run "sftpgo-ts user import DUMP.json"'
+  note('check', 'data_provider.name', message)
+}
+
+function takeUnknown(config: Section, note: Note): void {
+  // Wrong values and unknown keys go one after the other until the schema is content.
+  for (let round = 0; round < 20; round += 1) {
+    const problems = checkAgainstSchema(structuredClone(config)).filter(({ code }) => code !== 'missing-key')
+    if (problems.length === 0) return
+    for (const { path, message } of problems) {
+      const holder = path
+        .slice(0, -1)
+        .reduce<unknown>((here, key) => (isIndexed(here) ? here[key] : undefined), config)
+      const key = path.at(-1)
+      if (!isIndexed(holder) || key === undefined || !(key in holder)) continue
+      delete holder[key]
+      note('lost', formatPath(path), message === 'is not a known key' ? 'has no counterpart' : message)
+    }
+  }
+}
+
+function keepHostKeys(config: Section, folder: string, note: Note): void {
+  const sftpd = isSection(config['sftpd']) ? config['sftpd'] : {}
+  const named = sftpd['host_keys']
+  if (Array.isArray(named) && named.length > 0) return
+  const found = ['id_ed25519', 'id_rsa'].filter((name) => existsSync(join(folder, name)))
+  if (found.length === 0) return
+  config['sftpd'] = { ...sftpd, host_keys: found }
+  note(
+    'changed',
+    'sftpd.host_keys',
+    `names the keys SFTPGo made (${found.join(', ')}), so that clients know this server again`,
+  )
+}
+
+function importPlugin(entry: Section, path: string, folder: string, note: Note): void {
+  const cmd = entry['cmd']
+  if (typeof cmd !== 'string' || cmd === '') return
+  const program = isAbsolute(cmd) ? cmd : resolve(folder, cmd)
+  entry['cmd'] = program
+  if (entry['auto_mtls'] !== true) {
+    entry['auto_mtls'] = true
+    note('changed', `${path}.auto_mtls`, 'is on now: host and plugin prove to each other who they are')
+  }
+  if (isInterpreter(program)) {
+    const message =
+      'names an interpreter, whose checksum says nothing about the script it runs; see "sftpgo-ts explain interpreter-unverified"'
+    note('check', `${path}.cmd`, message)
+  }
+  const given = entry['sha256sum']
+  if (typeof given === 'string' && given !== '') return
+  delete entry['sha256sum']
+  const digest = digestOf(program)
+  if (digest === undefined) {
+    note(
+      'check',
+      `${path}.sha256sum`,
+      `is missing and could not be computed: "${program}" cannot be read here`,
+    )
+  } else {
+    entry['sha256sum'] = digest
+    note(
+      'changed',
+      `${path}.sha256sum`,
+      'was computed from the file as it is now: trusted on first use, so make sure it is the right one',
+    )
+  }
+}
+
+function digestOf(file: string): string | undefined {
+  try {
+    return statSync(file).isFile() ? createHash('sha256').update(readFileSync(file)).digest('hex') : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** SFTPGo takes paths relative to its configuration folder; ours may lie elsewhere. */
+function makeAbsolute(value: unknown, schema: SettingSchema, folder: string): void {
+  if (!isIndexed(value)) return
+  for (const [key, child] of Object.entries(value)) {
+    const inner = Array.isArray(value) ? schema.items : schema.properties?.[key]
+    if (inner === undefined) continue
+    const isPath = inner['x-path'] === true || (Array.isArray(value) && schema['x-path'] === true)
+    if (isPath && typeof child === 'string' && child !== '' && !isAbsolute(child))
+      value[key] = resolve(folder, child)
+    makeAbsolute(child, inner, folder)
+  }
+}
+
+function noteMeanings(config: Section, note: Note): void {
+  const common = isSection(config['common']) ? config['common'] : {}
+  if (common['upload_mode'] === 0) {
+    note(
+      'check',
+      'common.upload_mode',
+      'is 0 as before: uploads are written in place; 1, our default, never shows half a file',
+    )
+  }
+  const retries = pluginsOf(config).some((entry) => entry['type'] === 'notifier')
+  if (retries)
+    note(
+      'changed',
+      'plugins',
+      'events wait on disk until a notifier has taken them, whatever retry_max_time says (0 means best effort)',
+    )
+}
+
+/** What differs from our defaults, empty sections left out. */
+function withoutDefaults(section: Section, schema: SettingSchema): Section {
+  const result: Section = {}
+  for (const [key, value] of Object.entries(section)) {
+    const inner = schema.properties?.[key]
+    if (inner === undefined || sameValue(value, inner.default)) continue
+    if (isSection(value) && inner.properties !== undefined) {
+      const rest = withoutDefaults(value, inner)
+      if (Object.keys(rest).length > 0) result[key] = rest
+    } else if (Array.isArray(value) && inner.items?.properties !== undefined) {
+      const { items } = inner
+      result[key] = value.map((item: unknown) => (isSection(item) ? withoutDefaults(item, items) : item))
+      if (value.length === 0) delete result[key]
+    } else {
+      result[key] = value
+    }
+  }
+  return result
+}
+
+function sameValue(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+function pluginsOf(config: Section): Section[] {
+  const plugins = config['plugins']
+  return Array.isArray(plugins) ? plugins.filter(isSection) : []
+}
+
+function isSection(value: unknown): value is Section {
+  return isIndexed(value) && !Array.isArray(value)
+}
+
+function isIndexed(value: unknown): value is Record<string | number, unknown> {
+  return typeof value === 'object' && value !== null
+}

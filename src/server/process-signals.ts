@@ -1,0 +1,40 @@
+import type { Logger } from '../base/log.ts'
+
+/** What a process does when it is told something. */
+export interface SignalActions {
+  /** SIGTERM or SIGINT: stop in order. Called once. */
+  stop(signal: string): void
+  /** A second SIGTERM or SIGINT: leave at once. */
+  leave(): void
+  /** SIGHUP: read the configuration again. */
+  reload(): void
+}
+
+/** npm and terminals deliver one Ctrl-C twice; within this time it counts once. */
+const duplicateMs = 500
+
+/** Listens for signals until closed. */
+export function watchSignals(actions: SignalActions, log: Logger): { close(): void } {
+  let stoppedAt: number | undefined
+  const stop = (signal: string): void => {
+    const now = performance.now()
+    if (stoppedAt === undefined) {
+      stoppedAt = now
+      actions.stop(signal)
+    } else if (now - stoppedAt > duplicateMs) {
+      log.warn('second signal, leaving at once', { signal })
+      actions.leave()
+    }
+  }
+  const reload = (): void => actions.reload()
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+  process.on('SIGHUP', reload)
+  return {
+    close() {
+      process.off('SIGTERM', stop)
+      process.off('SIGINT', stop)
+      process.off('SIGHUP', reload)
+    },
+  }
+}

@@ -1,0 +1,89 @@
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { Labels, Meter } from '../base/meter.ts'
+import { type Metric, metrics } from './metrics.ts'
+
+/** The real meter, and what Prometheus reads from it. */
+export interface ProgramMeter extends Meter {
+  /** All metrics in Prometheus' text form, and its content type. */
+  read(): Promise<{ readonly text: string; readonly contentType: string }>
+  close(): void
+}
+
+/** How many values a label may have before the rest is counted as one. */
+const mostLabelValues = 100
+/** From a fast metadata call to a slow login, in seconds. */
+const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+/** Creates the meter; `refresh` is called before each reading to set the gauges that are asked for, not told. */
+export function openMeters(refresh: (meter: Meter) => void = () => {}): ProgramMeter {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry, prefix: 'sftpgo_' })
+  const instruments = new Map<string, Counter | Gauge | Histogram>()
+  for (const [name, metric] of Object.entries<Metric>(metrics))
+    instruments.set(name, instrumentOf(name, metric, registry))
+  const seen = new Map<string, Set<string>>()
+  const delays = monitorEventLoopDelay({ resolution: 20 })
+  delays.enable()
+
+  const meter: Meter = {
+    add(name, amount = 1, labels = {}) {
+      const counter = instruments.get(name)
+      if (counter instanceof Counter) counter.inc(bounded(name, labels, seen), amount)
+    },
+    observe(name, seconds, labels = {}) {
+      const histogram = instruments.get(name)
+      if (histogram instanceof Histogram) histogram.observe(bounded(name, labels, seen), seconds)
+    },
+    set(name, value, labels = {}) {
+      const gauge = instruments.get(name)
+      if (gauge instanceof Gauge) gauge.set(bounded(name, labels, seen), value)
+    },
+  }
+  return {
+    ...meter,
+    async read() {
+      tellDelays(meter, delays)
+      refresh(meter)
+      return { text: await registry.metrics(), contentType: registry.contentType }
+    },
+    close() {
+      delays.disable()
+      registry.clear()
+    },
+  }
+}
+
+function instrumentOf(
+  name: string,
+  { kind, help, labels }: Metric,
+  registry: Registry,
+): Counter | Gauge | Histogram {
+  const shared = { name, help, labelNames: [...labels], registers: [registry] }
+  if (kind === 'counter') return new Counter(shared)
+  return kind === 'gauge' ? new Gauge(shared) : new Histogram({ ...shared, buckets })
+}
+
+/** The labels that the metric has, with values beyond the hundredth as `other`. */
+function bounded(name: string, labels: Labels, seen: Map<string, Set<string>>): Record<string, string> {
+  const known: Readonly<Record<string, Metric>> = metrics
+  const result: Record<string, string> = {}
+  for (const label of known[name]?.labels ?? []) {
+    const value = labels[label]
+    if (value === undefined) continue
+    const key = `${name} ${label}`
+    const values = seen.get(key) ?? new Set()
+    seen.set(key, values)
+    if (values.size < mostLabelValues) values.add(value)
+    result[label] = values.has(value) ? value : 'other'
+  }
+  return result
+}
+
+function tellDelays(meter: Meter, delays: IntervalHistogram): void {
+  for (const percent of [50, 90, 99, 100]) {
+    const nanoseconds = delays.count === 0 ? 0 : delays.percentile(percent)
+    meter.set('sftpgo_event_loop_delay_seconds', nanoseconds / 1e9, { quantile: String(percent / 100) })
+  }
+  delays.reset()
+}
