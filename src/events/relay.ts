@@ -49,6 +49,8 @@ export interface RelayOptions {
   readonly meter: Meter
   /** A number from 0 to 1 that spreads retries; default `Math.random`. */
   readonly random?: () => number
+  /** Most events of one stream in memory; what is beyond stays in the database until its turn. Default 32. */
+  readonly rowsPerStream?: number
 }
 
 /** One user's events for one notifier. At most one of them is being told. */
@@ -68,8 +70,7 @@ interface Stream {
   failingSince: number | undefined
 }
 
-/** Memory for events at hand; what is beyond stays in the database until its turn. */
-const mostRowsPerStream = 32
+/** Most events in memory, of all streams together. */
 const mostRows = 4_096
 /** Streams known by name; the others are found again when these have become few. */
 const mostStreams = 20_000
@@ -83,6 +84,7 @@ const retry = { firstMs: 200, mostMs: 60_000 }
 export class Relay {
   readonly #options: RelayOptions
   readonly #breaker: Breaker
+  readonly #rowsPerStream: number
   readonly #streams = new Map<string, Stream>()
   readonly #queue: Stream[] = []
   readonly #stopped = new AbortController()
@@ -98,6 +100,7 @@ export class Relay {
 
   constructor(options: RelayOptions) {
     this.#options = options
+    this.#rowsPerStream = options.rowsPerStream ?? 32
     this.#breaker = createBreaker(options.clock, options.target.atOnce, options.random)
   }
 
@@ -118,7 +121,7 @@ export class Relay {
     const stream = this.#streams.get(row.stream) ?? this.#list(row.stream, false)
     if (stream === undefined) return
     const isNext = row.seq > stream.seen && !stream.more
-    if (isNext && stream.rows.length < mostRowsPerStream && this.#rowsAtHand < mostRows) {
+    if (isNext && stream.rows.length < this.#rowsPerStream && this.#rowsAtHand < mostRows) {
       stream.rows.push(row)
       stream.seen = row.seq
       this.#rowsAtHand += 1
@@ -227,7 +230,7 @@ export class Relay {
   #head(stream: Stream): OwedRow | undefined | 'unreadable' {
     if (stream.rows.length === 0 && stream.more) {
       const { store, target } = this.#options
-      const room = Math.max(1, Math.min(mostRowsPerStream, mostRows - this.#rowsAtHand))
+      const room = Math.max(1, Math.min(this.#rowsPerStream, mostRows - this.#rowsAtHand))
       const rows = this.#read(() => store.page(target.name, stream.name, room))
       if (rows === undefined) return 'unreadable'
       stream.rows = [...rows]

@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest'
+import { runSchedule } from './relay-world.ts'
+
+/** `npm run soak` runs more of them. */
+const schedules = Number(process.env['SFTPGO_TS_SCHEDULES'] ?? 100_000)
+
+describe('the relay', () => {
+  it(
+    `keeps its promises in ${schedules} random schedules of crashes, timeouts and lost answers`,
+    { timeout: Math.max(60_000, schedules) },
+    async () => {
+      let [committed, told, parked, crashes] = [0, 0, 0, 0]
+      for (let seed = 1; seed <= schedules; seed += 1) {
+        const result = await runSchedule(seed)
+        if (result.problem !== undefined) expect.fail(`seed ${seed}: ${result.problem}`)
+        committed += result.committed
+        told += result.told
+        parked += result.parked
+        crashes += result.crashes
+      }
+      // The schedules must have had something to go wrong.
+      expect(told).toBeGreaterThan(committed - parked)
+      expect(parked).toBeGreaterThan(schedules / 100)
+      expect(crashes).toBeGreaterThan(schedules / 2)
+    },
+  )
+})
