@@ -35,6 +35,7 @@ export const errnos = {
   ENOTDIR: 20,
   EISDIR: 21,
   EINVAL: 22,
+  EFBIG: 27,
   ENXIO: 6,
   ENOSYS: 38,
   ENOTEMPTY: 39,

@@ -11,7 +11,7 @@ import {
   type MemoryNode,
   type Surroundings,
 } from './memory-node.ts'
-import { resolveLinks, type Step } from './resolve-links.ts'
+import { resolveLinks, type Step } from '../base/resolve-links.ts'
 
 /** What a memory tree may hold and whose it is. */
 export interface MemoryTreeOptions {

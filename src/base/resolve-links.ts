@@ -1,6 +1,6 @@
-import { FileError } from '../base/errors.ts'
-import { whenReady, type Soon } from '../base/soon.ts'
-import { childOf, parentOf, virtualPath, type VirtualPath } from '../base/virtual-path.ts'
+import { FileError } from './errors.ts'
+import { whenReady, type Soon } from './soon.ts'
+import { childOf, parentOf, virtualPath, type VirtualPath } from './virtual-path.ts'
 
 /** What stands at a path whose parents hold no links. */
 export type Step = { readonly at: 'link'; readonly target: string } | { readonly at: 'other' | 'nothing' }

@@ -1,0 +1,111 @@
+import { statSync } from 'node:fs'
+import { recovering, whenReady, type Soon } from '../base/soon.ts'
+import type {
+  CallPlace,
+  EntryStream,
+  OpenDirectory,
+  OpenDirectoryOptions,
+} from '../native/directory-calls.ts'
+import { fileErrorFrom } from '../native/errno.ts'
+import { confinement, openConfinedDirectory } from '../native/open-directory.ts'
+import type { Backend, Listing } from './backend.ts'
+import { createDisks, type Disk, type Disks } from './disks.ts'
+import { createLocalFile } from './local-file.ts'
+import { openPortableDirectory } from './portable-directory.ts'
+
+/** Which directory of this machine a backend is. */
+export interface LocalBackendOptions {
+  /** The path of the directory, as its administrator wrote it; links in it are followed. */
+  readonly root: string
+  /** False for a root of `/` where the kernel's permissions are all there is; default true. */
+  readonly confined?: boolean
+  /** What is known of the machine's disks; share it between backends. Default a table of its own. */
+  readonly disks?: Disks
+  /** Take the portable way although the kernel could confine; for tests. Default false. */
+  readonly portable?: boolean
+}
+
+/** Opens a directory of this machine as a backend that nobody leaves. Throws a `FileError` when it cannot. */
+export function openLocalBackend(options: LocalBackendOptions): Backend {
+  const { root, confined = true, disks = createDisks(), portable = false } = options
+  const disk = disks.diskOf(deviceOf(root), root)
+  const place: CallPlace = {
+    get inline() {
+      return disk.calls.inline
+    },
+    limiter: disk.limiter,
+  }
+  return createLocalBackend(openDirectory({ realPath: root, confined, place }, portable), disk)
+}
+
+/** Wraps an open directory, which the backend owns from now on. */
+export function createLocalBackend(directory: OpenDirectory, disk: Disk): Backend {
+  return {
+    open: (path, intent) =>
+      whenReady(
+        timed(() => directory.open(path, intent)),
+        (fd) => createLocalFile({ fd, append: intent.append, directory, disk }),
+      ),
+    attributes: (path, { follow }) => timed(() => directory.attributes(path, follow)),
+    change: (path, change, { follow }) => timed(() => directory.change(path, change, follow)),
+    list: (path) =>
+      whenReady(
+        timed(() => directory.list(path)),
+        wrapListing,
+      ),
+    makeDirectory: (path, mode) => timed(() => directory.makeDirectory(path, mode)),
+    removeDirectory: (path) => timed(() => directory.removeDirectory(path)),
+    remove: (path) => timed(() => directory.remove(path)),
+    rename: (from, to, { replace }) => timed(() => directory.rename(from, to, replace)),
+    resolve: (path) => timed(() => directory.resolve(path)),
+    space: (path) => timed(() => directory.space(path)),
+    links: {
+      read: (path) => timed(() => directory.readLink(path)),
+      symbolic: (target, path) => timed(() => directory.symbolicLink(target, path)),
+      hard: (existing, path) => timed(() => directory.hardLink(existing, path)),
+    },
+    health: () => ({ calls: disk.calls.inline ? 'inline' : 'pool', medianMicroseconds: disk.calls.median() }),
+    close: () => directory.close(),
+  }
+
+  function wrapListing(stream: EntryStream): Listing {
+    return {
+      next: (most) =>
+        timed(
+          () => stream.next(most),
+          (entries) => entries.length,
+        ),
+      close: () => stream.close(),
+    }
+  }
+
+  /** Runs `action` and notes how long one call of it took; `callsIn` says how many it was made of. */
+  function timed<T>(action: () => Soon<T>, callsIn?: (value: T) => number): Soon<T> {
+    const start = performance.now()
+    const note = (count: number): void => disk.calls.took((performance.now() - start) / Math.max(1, count))
+    return recovering(
+      () =>
+        whenReady(action(), (value) => {
+          note(callsIn?.(value) ?? 1)
+          return value
+        }),
+      (error) => {
+        note(1)
+        throw error
+      },
+    )
+  }
+}
+
+function openDirectory(options: OpenDirectoryOptions, portable: boolean): OpenDirectory {
+  const kernel = confinement()
+  return kernel.works && !portable ? openConfinedDirectory(kernel, options) : openPortableDirectory(options)
+}
+
+function deviceOf(root: string): number {
+  try {
+    return statSync(root).dev
+  } catch (error) {
+    throw fileErrorFrom(error, `Cannot open the directory "${root}"`)
+  }
+}

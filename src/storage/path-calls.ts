@@ -1,0 +1,157 @@
+import * as fs from 'node:fs'
+import { FileError } from '../base/errors.ts'
+import type { Soon } from '../base/soon.ts'
+import type { CallPlace } from '../native/directory-calls.ts'
+
+/** Node's own file calls, at once or in the pool as `CallPlace` says at that moment. Failures are Node's errors. */
+export interface PathCalls {
+  open(path: Buffer, flags: number, mode: number): Soon<number>
+  lstat(path: Buffer): Soon<fs.Stats>
+  fstat(fd: number): Soon<fs.Stats>
+  readLink(path: Buffer): Soon<string>
+  makeDirectory(path: Buffer, mode: number): Soon<void>
+  removeDirectory(path: Buffer): Soon<void>
+  unlink(path: Buffer): Soon<void>
+  rename(from: Buffer, to: Buffer): Soon<void>
+  link(existing: Buffer, path: Buffer): Soon<void>
+  symlink(target: Buffer, path: Buffer): Soon<void>
+  /** These follow links: hand in a descriptor's own path. */
+  setMode(path: Buffer, mode: number): Soon<void>
+  setOwner(path: Buffer, uid: number, gid: number): Soon<void>
+  setTimes(path: Buffer, accessTime: number, modifyTime: number): Soon<void>
+  setSize(fd: number, size: number): Soon<void>
+  space(path: Buffer): Soon<fs.StatsFs>
+  openDirectory(path: Buffer): Soon<fs.Dir>
+  readDirectory(directory: fs.Dir): Soon<fs.Dirent | null>
+}
+
+type Done<T> = (error: Error | null, value: T) => void
+type DoneEmpty = (error: Error | null) => void
+
+/** Entries fetched in one trip: a directory of any size needs no more memory than these. */
+const entriesAtOnce = 256
+
+/** Creates the calls. */
+export function createPathCalls(place: CallPlace): PathCalls {
+  return {
+    open: (path, flags, mode) =>
+      run(
+        () => fs.openSync(path, flags, mode),
+        (done) => fs.open(path, flags, mode, done),
+      ),
+    lstat: (path) =>
+      run(
+        () => fs.lstatSync(path),
+        (done) => fs.lstat(path, done),
+      ),
+    fstat: (fd) =>
+      run(
+        () => fs.fstatSync(fd),
+        (done) => fs.fstat(fd, done),
+      ),
+    readLink: (path) =>
+      run(
+        () => fs.readlinkSync(path, 'latin1'),
+        (done) => fs.readlink(path, 'latin1', done),
+      ),
+    makeDirectory: (path, mode) =>
+      act(
+        () => {
+          fs.mkdirSync(path, { mode })
+        },
+        (done) => fs.mkdir(path, mode, done),
+      ),
+    removeDirectory: (path) =>
+      act(
+        () => fs.rmdirSync(path),
+        (done) => fs.rmdir(path, done),
+      ),
+    unlink: (path) =>
+      act(
+        () => fs.unlinkSync(path),
+        (done) => fs.unlink(path, done),
+      ),
+    rename: (from, to) =>
+      act(
+        () => fs.renameSync(from, to),
+        (done) => fs.rename(from, to, done),
+      ),
+    link: (existing, path) =>
+      act(
+        () => fs.linkSync(existing, path),
+        (done) => fs.link(existing, path, done),
+      ),
+    symlink: (target, path) =>
+      act(
+        () => fs.symlinkSync(target, path),
+        (done) => fs.symlink(target, path, done),
+      ),
+    setMode: (path, mode) =>
+      act(
+        () => fs.chmodSync(path, mode),
+        (done) => fs.chmod(path, mode, done),
+      ),
+    setOwner: (path, uid, gid) =>
+      act(
+        () => fs.chownSync(path, uid, gid),
+        (done) => fs.chown(path, uid, gid, done),
+      ),
+    setTimes: (path, access, modify) =>
+      act(
+        () => fs.utimesSync(path, access, modify),
+        (done) => fs.utimes(path, access, modify, done),
+      ),
+    setSize: (fd, size) =>
+      act(
+        () => fs.ftruncateSync(fd, size),
+        (done) => fs.ftruncate(fd, size, done),
+      ),
+    space: (path) =>
+      run(
+        () => fs.statfsSync(path),
+        (done) => fs.statfs(path, done),
+      ),
+    openDirectory: (path) =>
+      run(
+        () => openDirectoryNow(path),
+        (done) => openDirectoryLater(path, done),
+      ),
+    readDirectory: (directory) =>
+      run(
+        () => directory.readSync(),
+        (done) => directory.read(done),
+      ),
+  }
+
+  function run<T>(now: () => T, later: (done: Done<T>) => void): Soon<T> {
+    if (place.inline) return now()
+    return queued(
+      () =>
+        new Promise<T>((resolve, reject) =>
+          later((error, value) => (error === null ? resolve(value) : reject(error))),
+        ),
+    )
+  }
+
+  function act(now: () => void, later: (done: DoneEmpty) => void): Soon<void> {
+    return run<void>(now, (done) => later((error) => done(error, undefined)))
+  }
+
+  function queued<T>(task: () => Promise<T>): Promise<T> {
+    const turn = place.limiter.run(task)
+    if (turn === undefined)
+      throw new FileError('busy', 'Cannot queue another call: the disk does not keep up')
+    return turn
+  }
+}
+
+/** Names come as one character per byte. */
+const listing = { encoding: 'latin1', bufferSize: entriesAtOnce } as const
+
+function openDirectoryNow(path: Buffer): fs.Dir {
+  return fs.opendirSync(path, listing)
+}
+
+function openDirectoryLater(path: Buffer, done: Done<fs.Dir>): void {
+  fs.opendir(path, listing, done)
+}
