@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { type PacketCiphers } from '../native/packet-ciphers.ts'
 import { disconnectReason, message, type DisconnectReason } from './messages.ts'
 import { answerHybrid, beginHybrid, hybridName } from './post-quantum.ts'
-import { buildMessage, Fields, sshString } from './wire.ts'
+import { buildMessage, Fields, ProtocolError, sshString } from './wire.ts'
 
 /*
  * The one place that touches ssh2, its private parts included: version exchange, key exchange, packets. Everything
@@ -651,7 +651,7 @@ class LibraryTransport implements Transport {
     if (this.#closed) return
     const reason = /MAC/.test(error.message) ? disconnectReason.macError : disconnectReason.protocolError
     try {
-      this.disconnect(reason, '')
+      this.disconnect(reason, error instanceof ProtocolError ? error.message : '')
     } catch {
       // The cipher is gone already; the connection ends all the same.
     }

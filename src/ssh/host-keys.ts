@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
+import { chmod, link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ConfigError, messageOf } from '../base/errors.ts'
+import type { Logger } from '../base/log.ts'
+import type { HostKey, SshLibrary } from './library.ts'
+
+/** Where host keys come from. */
+export interface HostKeySource {
+  /** Files named by the administrator; relative ones lie in `folder`. Empty: `id_ed25519` and `id_rsa` of `folder`. */
+  readonly files: readonly string[]
+  readonly folder: string
+  /** The kinds of keys that may be used; a file with another one is refused. */
+  readonly allowed: (type: string) => boolean
+}
+
+/** Loads host keys, and makes those of the default names that are not there yet. Throws a `ConfigError`. */
+export async function loadHostKeys(
+  library: SshLibrary,
+  source: HostKeySource,
+  log: Logger,
+): Promise<readonly HostKey[]> {
+  const named = source.files.length > 0
+  const files = named ? source.files : Object.keys(kinds).filter((name) => source.allowed(kinds[name] ?? ''))
+  const keys: HostKey[] = []
+  for (const name of files) {
+    const path = name.startsWith('/') ? name : join(source.folder, name)
+    const key = await loadHostKey(library, path, log)
+    if (!source.allowed(key.type))
+      throw new ConfigError('out-of-range', `Cannot use the host key "${path}": ${key.type} is not offered`)
+    keys.push(key)
+    log.info('host key', { path, type: key.type, fingerprint: fingerprintOf(key.publicBlob) })
+  }
+  if (keys.length === 0) throw new ConfigError('missing-key', 'Cannot start without a host key')
+  return keys
+}
+
+/** A key's fingerprint as `ssh-keygen -l` prints it. */
+export function fingerprintOf(publicBlob: Buffer): string {
+  return `SHA256:${createHash('sha256').update(publicBlob).digest('base64').replace(/=+$/, '')}`
+}
+
+/** The names under which keys are made, in the order of the offer. ECDSA only where it is offered. */
+const kinds: Readonly<Record<string, string>> = {
+  id_ed25519: 'ssh-ed25519',
+  id_rsa: 'ssh-rsa',
+  id_ecdsa: 'ecdsa-sha2-nistp256',
+}
+
+async function loadHostKey(library: SshLibrary, path: string, log: Logger): Promise<HostKey> {
+  try {
+    return await readHostKey(library, path, log)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+  }
+  const type = typeFromName(path)
+  if (type === undefined) throw new ConfigError('file-unreadable', `Cannot find the host key "${path}"`)
+  await makeHostKey(path, library.generateHostKey(type))
+  log.info('host key made', { path })
+  return readHostKey(library, path, log)
+}
+
+/** SFTPGo makes keys for these names when they are missing, and so do we. */
+function typeFromName(path: string): 'ed25519' | 'rsa' | 'ecdsa' | undefined {
+  const name = path.slice(path.lastIndexOf('/') + 1)
+  if (name === 'id_ed25519') return 'ed25519'
+  if (name === 'id_rsa') return 'rsa'
+  if (name === 'id_ecdsa') return 'ecdsa'
+  return undefined
+}
+
+async function readHostKey(library: SshLibrary, path: string, log: Logger): Promise<HostKey> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    if (isMissing(cause)) throw cause
+    throw new ConfigError('file-unreadable', `Cannot read the host key "${path}"`, { cause })
+  })
+  const { mode } = await stat(path)
+  if ((mode & 0o077) !== 0) {
+    log.warn('host key was readable by others', { path, mode: (mode & 0o777).toString(8) })
+    await chmod(path, 0o600).catch((error: unknown) => {
+      log.warn('host key stays readable by others', { path, error: messageOf(error) })
+    })
+  }
+  try {
+    return library.parseHostKey(text)
+  } catch (cause) {
+    // The parser's own words name the format, never the key.
+    throw new ConfigError('syntax', `Cannot use the host key "${path}": ${messageOf(cause)}`, { cause })
+  }
+}
+
+/** Writes a new key so that it is there whole or not at all, and never readable by others; who comes second takes the first one's. */
+async function makeHostKey(path: string, text: string): Promise<void> {
+  await mkdir(path.slice(0, path.lastIndexOf('/') + 1) || '.', { recursive: true, mode: 0o700 })
+  const draft = `${path}.${process.pid}.new`
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+  try {
+    const file = await open(draft, flags, 0o600)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await link(draft, path).catch((error: unknown) => {
+      if (!hasCode(error, 'EEXIST')) throw error
+    })
+  } catch (cause) {
+    throw new ConfigError('file-unreadable', `Cannot write the host key "${path}": ${messageOf(cause)}`, {
+      cause,
+    })
+  } finally {
+    await unlink(draft).catch(() => {})
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return hasCode(error, 'ENOENT')
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
