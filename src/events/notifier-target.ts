@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../base/clock.ts'
 import { messageOf, PluginError, type PluginErrorCode } from '../base/errors.ts'
 import type { Call, Refusal } from '../slots/call.ts'
@@ -60,6 +61,8 @@ export function withinTime<T>(
       signal.removeEventListener('abort', abort)
     }
     if (signal.aborted) return abort()
+    // As many listeners as there are calls at once; each goes with its call.
+    setMaxListeners(0, signal)
     signal.addEventListener('abort', abort, { once: true })
     ask(own.signal).then(
       (value) => {

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts'
-import { messageOf } from '../base/errors.ts'
+import { messageOf, PluginError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { FileEvent } from './event.ts'
 import { callMetadataOf, fileNoticeOf } from './notice.ts'
@@ -60,6 +60,14 @@ async function permits(
     log.info('vetoed', { ...about, reason: refusal.reason })
     return false
   } catch (error) {
-    return cannotAnswer(messageOf(error))
+    if (!isRefusal(error, unknownStatus)) return cannotAnswer(messageOf(error))
+    log.info('vetoed', { ...about, reason: messageOf(error) })
+    return false
   }
+}
+
+/** A status that may mean either arrives as an error: only who asks before an effect may take it for a no. */
+function isRefusal(error: unknown, unknownStatus: 'refusal' | 'failure'): boolean {
+  if (!(error instanceof PluginError)) return false
+  return error.code === 'refused' || (error.code === 'refused-or-failed' && unknownStatus === 'refusal')
 }

@@ -423,6 +423,17 @@ describe('a veto', () => {
     expect(await events.permits(preUpload('/a'))).toBe(true)
   })
 
+  it('reads the error for such a status in the same way', async () => {
+    const fail = async (): Promise<void> => {
+      throw new PluginError('refused-or-failed', 'UNKNOWN')
+    }
+    await open(guard(fail, { whenDown: 'allow' }))
+    expect(await events.permits(preUpload('/a'))).toBe(false)
+    await events.close()
+    await open(guard(fail, { whenDown: 'allow', unknownStatus: 'failure' }))
+    expect(await events.permits(preUpload('/a'))).toBe(true)
+  })
+
   it('has an end', async () => {
     await open(guard(() => new Promise(() => {}), { timeoutMs: 30 }))
     expect(await events.permits(preUpload('/a'))).toBe(false)
