@@ -1,0 +1,125 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PackageError } from '../base/errors.ts'
+import { parseProgramManifest } from '../host/manifest.ts'
+import { archiveDigest, defaultArchiveLimits, unpackArchive, type ArchiveLimits } from './archive.ts'
+import { parsePackageManifest, type PackageManifest } from './package-manifest.ts'
+
+/** The server's own copies of packages, each under the digest of its archive. What lies there is verified again before every start. */
+export interface PackageStore {
+  /** Unpacks an archive whose digest was decided elsewhere; other bytes are refused. Unpacking twice changes nothing. */
+  add(archive: string, sha256?: string): Promise<StoredPackage>
+  /** The package of this archive digest, or undefined. */
+  find(sha256: string): Promise<StoredPackage | undefined>
+  list(): Promise<readonly StoredPackage[]>
+  remove(sha256: string): Promise<void>
+}
+
+/** A package that lies in the store. */
+export interface StoredPackage {
+  readonly manifest: PackageManifest
+  readonly folder: string
+  readonly archiveSha256: string
+  /** The digest of its plugin.json: what a configuration entry's `sha256sum` is. */
+  readonly manifestSha256: string
+}
+
+/** Opens the store that lies in `folder`. */
+export function createPackageStore(
+  folder: string,
+  limits: ArchiveLimits = defaultArchiveLimits,
+): PackageStore {
+  const placeOf = (sha256: string): string => join(folder, `sha256-${sha256}`)
+  const find = async (sha256: string): Promise<StoredPackage | undefined> => {
+    if (!/^[0-9a-f]{64}$/.test(sha256) || !(await isFolder(placeOf(sha256)))) return undefined
+    return describe(placeOf(sha256), sha256)
+  }
+  return {
+    find,
+    async add(archive, expected) {
+      const sha256 = await archiveDigest(archive, limits)
+      if (expected !== undefined && sha256 !== expected) {
+        throw new PackageError('digest-mismatch', `"${archive}" has the digest ${sha256}, not ${expected}`)
+      }
+      const there = await find(sha256)
+      if (there !== undefined) return there
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      const part = join(folder, `part-${randomBytes(8).toString('hex')}`)
+      await mkdir(part, { mode: 0o700 })
+      try {
+        await unpackArchive(archive, part, limits)
+        await checkFiles(part)
+        await syncFolder(part)
+        await rename(part, placeOf(sha256))
+      } catch (error) {
+        await rm(part, { recursive: true, force: true })
+        throw error
+      }
+      return describe(placeOf(sha256), sha256)
+    },
+    async list() {
+      const names = await readdir(folder).catch(() => [])
+      const found = await Promise.all(
+        names.filter((name) => name.startsWith('sha256-')).map((name) => find(name.slice(7))),
+      )
+      return found.filter((one) => one !== undefined)
+    },
+    async remove(sha256) {
+      await rm(placeOf(sha256), { recursive: true, force: true })
+    },
+  }
+}
+
+async function describe(folder: string, archiveSha256: string): Promise<StoredPackage> {
+  const bytes = await readFile(join(folder, 'plugin.json'))
+  const manifestSha256 = createHash('sha256').update(bytes).digest('hex')
+  return { manifest: parsePackageManifest(bytes.toString('utf8')), folder, archiveSha256, manifestSha256 }
+}
+
+/** Every file of the package is listed in its manifest with the digest that it has, and nothing else lies there. */
+async function checkFiles(folder: string): Promise<void> {
+  const bytes = await readFile(join(folder, 'plugin.json')).catch((cause: unknown) => {
+    throw new PackageError('manifest-invalid', 'The archive has no plugin.json at its top', { cause })
+  })
+  const { name } = parsePackageManifest(bytes.toString('utf8'))
+  const { files } = parseProgramManifest(bytes, name)
+  const listed = new Map(files.map(({ path, sha256 }) => [path, sha256]))
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  for (const entry of entries) {
+    if (!entry.isFile()) continue
+    const path = join(entry.parentPath, entry.name).slice(folder.length + 1)
+    if (path === 'plugin.json') continue
+    const expected = listed.get(path)
+    if (expected === undefined)
+      throw new PackageError(
+        'manifest-invalid',
+        `The archive holds "${path}", which its plugin.json does not list`,
+      )
+    const found = createHash('sha256')
+      .update(await readFile(join(folder, path)))
+      .digest('hex')
+    if (found !== expected)
+      throw new PackageError('digest-mismatch', `"${path}" is not what the plugin.json says`)
+    listed.delete(path)
+  }
+  const [missing] = listed.keys()
+  if (missing !== undefined)
+    throw new PackageError('manifest-invalid', `The archive lacks "${missing}", which its plugin.json lists`)
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
