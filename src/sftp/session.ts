@@ -52,8 +52,6 @@ export interface SessionBounds {
   readonly calls: number
   /** Bytes of WRITEs received and not written. Default 3 MiB. */
   readonly writeBytes: number
-  /** Bytes sent and not accepted by the peer, past which nothing more is begun. Default 1 MiB. */
-  readonly outputBytes: number
 }
 
 /** The bounds of a session that names none. */
@@ -63,5 +61,4 @@ export const defaultBounds: SessionBounds = {
   reads: 4,
   calls: 32,
   writeBytes: 3 * 1024 * 1024,
-  outputBytes: 1024 * 1024,
 }

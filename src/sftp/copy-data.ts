@@ -1,0 +1,43 @@
+import { FileError } from '../base/errors.ts'
+import type { OpenTransfer } from '../files/user-files.ts'
+import { maxDataBytes } from './protocol.ts'
+
+/** What to copy, and where to. */
+export interface CopyOptions {
+  readonly from: OpenTransfer
+  readonly into: OpenTransfer
+  readonly fromPosition: number
+  readonly intoPosition: number
+  /** Bytes; undefined means to the end of the source. */
+  readonly length: number | undefined
+}
+
+/** Copies in pieces, giving way to others between them. Throws `end-of-file` when the source is too short. */
+export async function copyData({
+  from,
+  into,
+  fromPosition,
+  intoPosition,
+  length,
+}: CopyOptions): Promise<void> {
+  await refuseSameFile(from, into)
+  const piece = Buffer.allocUnsafe(Math.min(maxDataBytes, length ?? maxDataBytes))
+  for (let copied = 0; length === undefined || copied < length;) {
+    const wanted = length === undefined ? piece.length : Math.min(piece.length, length - copied)
+    const read = await from.read(piece.subarray(0, wanted), fromPosition + copied)
+    if (read === 0) {
+      if (length === undefined) return
+      throw new FileError('end-of-file', 'Cannot copy past the end')
+    }
+    await into.write([piece.subarray(0, read)], intoPosition + copied)
+    copied += read
+    await new Promise(setImmediate)
+  }
+}
+
+async function refuseSameFile(from: OpenTransfer, into: OpenTransfer): Promise<void> {
+  const [source, target] = [await from.attributes(), await into.attributes()]
+  if (source.inode !== 0 && source.inode === target.inode && source.device === target.device) {
+    throw new FileError('bad-handle', 'Cannot copy a file onto itself')
+  }
+}

@@ -1,0 +1,261 @@
+import type { Soon } from '../base/soon.ts'
+import type { OpenTransfer } from '../files/user-files.ts'
+import { dataHeaderBytes } from './outbox.ts'
+import { statusReply, type Reply } from './reply.ts'
+import { eofStatus, okStatus } from './status.ts'
+import type { Receipt } from './task.ts'
+
+/** What a line needs of its session. */
+export interface LineDesk {
+  /** Answers a request; the line does nothing more for it. */
+  answer(receipt: Receipt, reply: Reply): void
+  answerError(receipt: Receipt, error: unknown): void
+  /** Answers a READ with bytes in a pooled buffer, behind room for the header. */
+  answerData(receipt: Receipt, buffer: Buffer, length: number): void
+  /** A buffer for one READ, or undefined when enough are under way: the line is called again with `pump`. */
+  beginRead(line: HandleLine): Buffer | undefined
+  /** One READ less under way; `unused` goes back unsent. */
+  endRead(unused?: Buffer): void
+  /** A change that requests for the file's name wait for is over. */
+  changed(): void
+  /** The session is over: nothing more is begun or answered. */
+  readonly over: boolean
+}
+
+type Item =
+  | { readonly is: 'read'; readonly receipt: Receipt; readonly position: number; readonly length: number }
+  | {
+      readonly is: 'write'
+      readonly receipt: Receipt
+      readonly position: number
+      readonly chunks: readonly Buffer[]
+      readonly length: number
+    }
+  | {
+      readonly is: 'call'
+      readonly receipt: Receipt
+      readonly changes: boolean
+      readonly run: () => Soon<Reply>
+    }
+  /** Holds the line from the moment it is reached until `open` is called. */
+  | {
+      readonly is: 'gate'
+      readonly receipt: Receipt
+      readonly changes: boolean
+      readonly reached: (open: () => void) => void
+    }
+
+/** A READ under way, and its answer once it is there: answers leave in the order of the requests. */
+interface ReadSlot {
+  readonly receipt: Receipt
+  readonly buffer: Buffer
+  outcome: { readonly bytes: number } | { readonly error: unknown } | undefined
+}
+
+/**
+ * The requests for one handle, in the order sent. READs run side by side and answer in order; everything else
+ * runs alone. WRITEs that wait and touch each other go to the storage as one.
+ */
+export class HandleLine {
+  readonly #desk: LineDesk
+  readonly #transfer: OpenTransfer | undefined
+  readonly #waiting: Item[] = []
+  readonly #reads: ReadSlot[] = []
+  /** Something that must run alone is running. */
+  #alone = false
+  #aloneChange: number | undefined
+  #idle: (() => void) | undefined
+  #pumping = false
+
+  constructor(desk: LineDesk, transfer: OpenTransfer | undefined) {
+    this.#desk = desk
+    this.#transfer = transfer
+  }
+
+  read(receipt: Receipt, position: number, length: number): void {
+    this.#add({ is: 'read', receipt, position, length })
+  }
+
+  write(receipt: Receipt, position: number, chunks: readonly Buffer[], length: number): void {
+    this.#add({ is: 'write', receipt, position, chunks, length })
+  }
+
+  call(receipt: Receipt, changes: boolean, run: () => Soon<Reply>): void {
+    this.#add({ is: 'call', receipt, changes, run })
+  }
+
+  gate(receipt: Receipt, changes: boolean, reached: (open: () => void) => void): void {
+    this.#add({ is: 'gate', receipt, changes, reached })
+  }
+
+  /** The place in the order of arrival of the oldest change not yet done; undefined when there is none. */
+  get oldestChange(): number | undefined {
+    if (this.#aloneChange !== undefined) return this.#aloneChange
+    const waiting = this.#waiting.find((item) => item.is === 'write' || (item.is !== 'read' && item.changes))
+    return waiting?.receipt.order
+  }
+
+  /** Begins what may begin. */
+  pump(): void {
+    // What answers at once calls back in here; the loop below goes on by itself.
+    if (this.#pumping) return
+    this.#pumping = true
+    while (!this.#alone && !this.#desk.over && this.#startNext());
+    this.#pumping = false
+    this.#tellIdle()
+  }
+
+  #startNext(): boolean {
+    const item = this.#waiting[0]
+    if (item === undefined) return false
+    if (item.is === 'read') {
+      if (!this.#startRead(item)) return false
+      this.#waiting.shift()
+      return true
+    }
+    if (this.#reads.length > 0) return false
+    this.#waiting.shift()
+    this.#startAlone(item)
+    return true
+  }
+
+  /** Drops what waits and resolves once nothing runs. */
+  drain(): Promise<void> | undefined {
+    this.#waiting.length = 0
+    if (!this.#busy) return undefined
+    return new Promise((resolve) => {
+      this.#idle = resolve
+    })
+  }
+
+  get #busy(): boolean {
+    return this.#alone || this.#reads.length > 0
+  }
+
+  #tellIdle(): void {
+    if (this.#busy || this.#idle === undefined) return
+    this.#idle()
+    this.#idle = undefined
+  }
+
+  #add(item: Item): void {
+    this.#waiting.push(item)
+    if (this.#waiting.length === 1) this.pump()
+  }
+
+  #startRead(item: Item & { is: 'read' }): boolean {
+    const buffer = this.#desk.beginRead(this)
+    if (buffer === undefined) return false
+    const slot: ReadSlot = { receipt: item.receipt, buffer, outcome: undefined }
+    this.#reads.push(slot)
+    const into = buffer.subarray(dataHeaderBytes, dataHeaderBytes + item.length)
+    settle(
+      () => this.#transfer?.read(into, item.position) ?? 0,
+      (bytes) => {
+        slot.outcome = { bytes }
+        this.#answerReads()
+      },
+      (error) => {
+        slot.outcome = { error }
+        this.#answerReads()
+      },
+    )
+    return true
+  }
+
+  /** Sends the answers that are there, up to the first that is not. */
+  #answerReads(): void {
+    for (let slot = this.#reads[0]; slot?.outcome !== undefined; slot = this.#reads[0]) {
+      this.#reads.shift()
+      const { outcome, receipt, buffer } = slot
+      if ('bytes' in outcome && outcome.bytes > 0) {
+        this.#desk.endRead()
+        this.#desk.answerData(receipt, buffer, outcome.bytes)
+      } else {
+        this.#desk.endRead(buffer)
+        if ('error' in outcome) this.#desk.answerError(receipt, outcome.error)
+        else this.#desk.answer(receipt, eofReply)
+      }
+    }
+    if (this.#waiting.length > 0 || this.#idle !== undefined) this.pump()
+  }
+
+  #startAlone(item: Exclude<Item, { is: 'read' }>): void {
+    this.#alone = true
+    if (item.is === 'write') return this.#startWrite(item)
+    this.#aloneChange = item.changes ? item.receipt.order : undefined
+    if (item.is === 'gate') return item.reached(() => this.#endAlone())
+    settle(
+      item.run,
+      (reply) => {
+        this.#desk.answer(item.receipt, reply)
+        this.#endAlone()
+      },
+      (error) => {
+        this.#desk.answerError(item.receipt, error)
+        this.#endAlone()
+      },
+    )
+  }
+
+  #startWrite(first: Item & { is: 'write' }): void {
+    this.#aloneChange = first.receipt.order
+    const batch = this.#takeContiguous(first)
+    const chunks = batch.length === 1 ? first.chunks : batch.flatMap((item) => item.chunks)
+    settle(
+      () => this.#transfer?.write(chunks, first.position),
+      () => {
+        for (const { receipt } of batch) this.#desk.answer(receipt, okReply)
+        this.#endAlone()
+      },
+      (error) => {
+        for (const { receipt } of batch) this.#desk.answerError(receipt, error)
+        this.#endAlone()
+      },
+    )
+  }
+
+  /** The WRITEs in front that continue each other. */
+  #takeContiguous(first: Item & { is: 'write' }): (Item & { is: 'write' })[] {
+    const batch = [first]
+    let end = first.position + first.length
+    let pieces = first.chunks.length
+    for (let next = this.#waiting[0]; next?.is === 'write'; next = this.#waiting[0]) {
+      pieces += next.chunks.length
+      if (next.position !== end || pieces > mostPieces) break
+      batch.push(next)
+      end += next.length
+      this.#waiting.shift()
+    }
+    return batch
+  }
+
+  #endAlone(): void {
+    const changed = this.#aloneChange !== undefined
+    this.#alone = false
+    this.#aloneChange = undefined
+    if (changed) this.#desk.changed()
+    if (this.#waiting.length > 0 || this.#idle !== undefined) this.pump()
+  }
+}
+
+/** Pieces of one gathered write; the kernel takes at most 1,024. */
+const mostPieces = 512
+const okReply: Reply = statusReply(okStatus)
+const eofReply: Reply = statusReply(eofStatus)
+
+/** Runs `action` and hands its outcome on, in this turn when it is here already. */
+export function settle<T>(
+  action: () => Soon<T>,
+  done: (value: T) => void,
+  failed: (error: unknown) => void,
+): void {
+  let value: Soon<T>
+  try {
+    value = action()
+  } catch (error) {
+    return failed(error)
+  }
+  if (value instanceof Promise) value.then(done, failed)
+  else done(value)
+}
