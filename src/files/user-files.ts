@@ -49,6 +49,8 @@ export interface OpenTransfer {
   sync(): Soon<void>
   /** The person is done: an upload takes its final name, and who asked is told. Throws when the file is not what was sent. */
   close(): Soon<void>
+  /** The person is gone: what waits for bandwidth comes back at once. `interrupt` follows. */
+  hurry?(): void
   /** The person is gone: an upload that was not complete leaves no trace but what `upload_mode` keeps. */
   interrupt(): Soon<void>
 }

@@ -17,7 +17,10 @@ export interface ByteStream {
   readonly copies: boolean
   /** Bytes taken by `send` that the peer's window or the socket has not accepted yet. */
   readonly queuedBytes: number
-  /** Says that `bytes` more of what was received are done with; the peer may send as many again. */
+  /**
+   * Says that `bytes` more of what was received are done with; the peer may send as many again. A packet is done
+   * with as a whole, so the peer must be free to send 512 KiB at least before anything is consumed.
+   */
   consumed(bytes: number): void
   /** Nothing more will be sent; the stream ends in order, with the exit status where it has one. */
   end(exitStatus: number): void

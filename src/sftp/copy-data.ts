@@ -22,8 +22,9 @@ export async function copyData({
 }: CopyOptions): Promise<void> {
   await refuseSameFile(from, into)
   const piece = Buffer.allocUnsafe(Math.min(maxDataBytes, length ?? maxDataBytes))
-  for (let copied = 0; length === undefined || copied < length;) {
-    const wanted = length === undefined ? piece.length : Math.min(piece.length, length - copied)
+  const end = length ?? Infinity
+  for (let copied = 0; copied < end;) {
+    const wanted = Math.min(piece.length, end - copied)
     const read = await from.read(piece.subarray(0, wanted), fromPosition + copied)
     if (read === 0) {
       if (length === undefined) return

@@ -428,6 +428,7 @@ class Session implements Conversation, LineDesk {
   }
 
   async #interrupt(opened: Opened): Promise<void> {
+    if (opened.kind === 'file') opened.transfer.hurry?.()
     await opened.line.drain()
     if (opened.ending) return
     opened.ending = true

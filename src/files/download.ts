@@ -1,0 +1,96 @@
+import { FileError } from '../base/errors.ts'
+import type { AttributeChange, FileAttributes } from '../base/file.ts'
+import { whenReady, type Soon } from '../base/soon.ts'
+import type { OpenFile } from '../storage/backend.ts'
+import { parentOf } from '../base/virtual-path.ts'
+import { allowedChange } from './allowed-change.ts'
+import type { Desk } from './desk.ts'
+import type { Place } from './mounts.ts'
+import type { Pacer } from './pacer.ts'
+import type { OpenTransfer } from './user-files.ts'
+
+/** A file that is only read. */
+export class Download implements OpenTransfer {
+  readonly #desk: Desk
+  readonly #file: OpenFile
+  readonly #place: Place
+  readonly #pacer: Pacer | undefined
+  readonly #startedAt: number
+  #bytes = 0
+  #failed = false
+
+  constructor(desk: Desk, file: OpenFile, place: Place) {
+    this.#desk = desk
+    this.#file = file
+    this.#place = place
+    this.#pacer = desk.downloadPacer()
+    this.#startedAt = desk.happenings.clock.monotonic()
+  }
+
+  read(into: Buffer, position: number): Soon<number> {
+    const value = this.#file.read(into, position)
+    if (value instanceof Promise) {
+      return value.then(
+        (bytes) => this.#moved(bytes),
+        (error: unknown) => {
+          this.#failed = true
+          throw error
+        },
+      )
+    }
+    return this.#moved(value)
+  }
+
+  write(): never {
+    throw new FileError('bad-handle', 'Cannot write to a file opened for reading')
+  }
+
+  attributes(): Soon<FileAttributes> {
+    return this.#file.attributes()
+  }
+
+  change(change: AttributeChange): Soon<void> {
+    if (change.size !== undefined)
+      throw new FileError('bad-handle', 'Cannot resize a file opened for reading')
+    return this.#file.change(allowedChange(this.#desk, parentOf(this.#place.path), change))
+  }
+
+  sync(): Soon<void> {
+    return this.#file.sync()
+  }
+
+  close(): Soon<void> {
+    return this.#end(this.#failed)
+  }
+
+  hurry(): void {
+    this.#pacer?.stop()
+  }
+
+  interrupt(): Soon<void> {
+    return this.#end(true)
+  }
+
+  #moved(bytes: number): Soon<number> {
+    this.#bytes += bytes
+    const wait = this.#pacer?.moved(bytes)
+    return wait === undefined ? bytes : wait.then(() => bytes)
+  }
+
+  #end(failed: boolean): Soon<void> {
+    const { happenings } = this.#desk
+    const closed = this.#file.close()
+    if (!happenings.wants('download') && !happenings.wants('first-download')) return closed
+    return whenReady(closed, () => this.#tell(failed))
+  }
+
+  async #tell(failed: boolean): Promise<void> {
+    const { happenings, ledger, user } = this.#desk
+    const elapsedMs = Math.round(happenings.clock.monotonic() - this.#startedAt)
+    const facts = { place: this.#place, size: this.#bytes, elapsedMs }
+    await happenings.record({ ...facts, action: 'download', status: failed ? 2 : 1 })
+    if (!failed && ledger?.markFirst(user.username, 'first-download') === true) {
+      await happenings.record({ ...facts, action: 'first-download' })
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import { messageOf } from '../base/errors.ts'
+import { recovering, whenReady, type Soon } from '../base/soon.ts'
+import type { VirtualPath } from '../base/virtual-path.ts'
+import type { ActiveUpload } from './active-uploads.ts'
+import type { Desk } from './desk.ts'
+import type { Mount } from './mounts.ts'
+import { partPathFor } from './part-names.ts'
+
+/** The hidden file of an upload, until it has its name or is gone. */
+export interface HiddenPart {
+  /** Where its bytes are now; moves with a renamed directory. */
+  readonly part: VirtualPath
+  readonly final: VirtualPath
+  /** The client gave the upload another name before it was complete. */
+  retarget(final: VirtualPath): void
+  /** Takes the final name, in one step; what had it is gone then and not before. */
+  publish(): Soon<void>
+  /** Leaves no trace. Never throws. */
+  discard(): Soon<void>
+  /** Takes the final name if nothing has it, else leaves no trace. Never throws; true when it was kept. */
+  keep(): Soon<boolean>
+}
+
+/** Registers a hidden file for an upload to `final`; the caller opens it at `part`. */
+export function beginHiddenPart(
+  desk: Desk,
+  mount: Mount,
+  final: VirtualPath,
+  exclusive: boolean,
+): HiddenPart {
+  const { active, journal, log } = desk
+  const part = partPathFor(final, active.nextId())
+  const upload: ActiveUpload = { root: mount.realRoot, part, final, exclusive }
+  const record = { root: mount.realRoot, part, final }
+  active.add(upload)
+  journal.begun(record)
+  const over = (): void => {
+    active.remove(upload)
+    journal.over(record)
+  }
+  const gone = (error: unknown): void => {
+    log.warn('part of an upload could not be removed', { path: upload.part, error: messageOf(error) })
+  }
+  const discard = (): Soon<void> =>
+    whenReady(
+      recovering(() => mount.backend.remove(upload.part), gone),
+      over,
+    )
+  return {
+    get part() {
+      return upload.part
+    },
+    get final() {
+      return upload.final
+    },
+    retarget(to) {
+      upload.final = to
+    },
+    publish: () => whenReady(mount.backend.rename(upload.part, upload.final, { replace: !exclusive }), over),
+    discard,
+    keep: () =>
+      recovering<boolean>(
+        () =>
+          whenReady(mount.backend.rename(upload.part, upload.final, { replace: false }), () => {
+            over()
+            return true
+          }),
+        () => whenReady(discard(), () => false),
+      ),
+  }
+}

@@ -1,0 +1,235 @@
+import { FileError } from '../base/errors.ts'
+import type { FileAttributes, OpenIntent } from '../base/file.ts'
+import { recovering, whenReady, type Soon } from '../base/soon.ts'
+import { parentOf, type VirtualPath } from '../base/virtual-path.ts'
+import type { Intent } from '../events/event-log.ts'
+import type { OpenFile } from '../storage/backend.ts'
+import type { Access } from './access.ts'
+import type { Desk } from './desk.ts'
+import { Download } from './download.ts'
+import { beginHiddenPart } from './hidden-part.ts'
+import { realPathOf, type Place } from './mounts.ts'
+import { Upload, type UploadStart } from './upload.ts'
+
+/** Opens a file to be read only; `part` is where the bytes are while the session's own upload has no name yet. */
+export function openForReading(
+  desk: Desk,
+  access: Access,
+  path: VirtualPath,
+  intent: OpenIntent,
+  part?: VirtualPath,
+): Soon<Download> {
+  const place = access.toUse(path, 'download')
+  const open = (): Soon<Download> =>
+    whenReady(
+      place.mount.backend.open(part ?? place.inside, intent),
+      (file) => new Download(desk, file, place),
+    )
+  if (!desk.happenings.wants('pre-download')) return open()
+  return whenReady(desk.happenings.ask({ action: 'pre-download', place }), open)
+}
+
+/** What is known of a name before it is written to. */
+interface Target {
+  readonly place: Place
+  /** Where the bytes go: the name itself, or what a link leads to. */
+  readonly inside: VirtualPath
+  readonly existing: FileAttributes | undefined
+}
+
+/** Opens a file to be written, made or both. */
+export function openForWriting(
+  desk: Desk,
+  access: Access,
+  path: VirtualPath,
+  intent: OpenIntent,
+  onEnd: (upload: Upload) => void,
+): Soon<Upload> {
+  // What is hidden may not be written either, and says no more than that.
+  const place = access.toMake(
+    path,
+    desk.permissions.allows('upload', parentOf(path)) ? 'upload' : 'overwrite',
+  )
+  return whenReady(findTarget(place), (target) => {
+    checkTarget(desk, access, target, intent)
+    const asked = desk.happenings.ask({
+      action: 'pre-upload',
+      place,
+      size: target.existing?.size ?? 0,
+      openFlags: target.existing === undefined ? 0 : goFlagsOf(intent),
+    })
+    return whenReady(asked, () => begin(desk, target, intent, onEnd))
+  })
+}
+
+/** Looks at the name itself first, so that a link is followed to where the new bytes belong. */
+function findTarget(place: Place): Soon<Target> {
+  const { backend } = place.mount
+  const none: FileAttributes | undefined = undefined
+  return whenReady(
+    recovering<FileAttributes | undefined>(
+      () => backend.attributes(place.inside, { follow: false }),
+      (error) => {
+        if (error instanceof FileError && error.code === 'not-found') return none
+        throw error
+      },
+    ),
+    (existing) => {
+      if (existing?.kind !== 'link') return { place, inside: place.inside, existing }
+      return whenReady(backend.resolve(place.inside), (inside) =>
+        whenReady(
+          recovering<FileAttributes | undefined>(
+            () => backend.attributes(inside, { follow: false }),
+            () => none,
+          ),
+          (behind) => ({ place, inside, existing: behind ?? existing }),
+        ),
+      )
+    },
+  )
+}
+
+function checkTarget(
+  desk: Desk,
+  access: Access,
+  { place, inside, existing }: Target,
+  intent: OpenIntent,
+): void {
+  const directory = parentOf(place.path)
+  if (existing === undefined) {
+    if (!intent.create) throw new FileError('not-found', 'Cannot find this name')
+    access.require('upload', directory)
+    if (desk.active.isReserved(place.mount.realRoot, inside)) throw taken()
+    return
+  }
+  if (intent.exclusive) throw taken()
+  if (intent.write) access.require('overwrite', directory)
+  if (existing.kind === 'directory') throw new FileError('is-a-directory', 'Cannot write to a directory')
+}
+
+function begin(
+  desk: Desk,
+  target: Target,
+  intent: OpenIntent,
+  onEnd: (upload: Upload) => void,
+): Soon<Upload> {
+  const { place, existing } = target
+  const { quota } = place.mount
+  const isNew = existing === undefined
+  if (isNew) quota.take({ size: 0, files: 1 })
+  const giveBack = (error: unknown): never => {
+    if (isNew) quota.count({ size: 0, files: -1 })
+    throw error
+  }
+  return recovering<Upload>(() => {
+    if (intent.write && (existing === undefined || !intent.truncate)) quota.requireRoom()
+    // A link that leads nowhere is written through, in place: a rename would replace the link.
+    const fresh = isNew || (intent.truncate && existing.kind === 'file')
+    return fresh && intent.write && desk.policy.uploadMode > 0
+      ? beginHidden(desk, target, intent, onEnd)
+      : beginInPlace(desk, target, intent, onEnd)
+  }, giveBack)
+}
+
+function beginHidden(
+  desk: Desk,
+  { place, inside, existing }: Target,
+  intent: OpenIntent,
+  onEnd: (upload: Upload) => void,
+): Soon<Upload> {
+  const { mount } = place
+  const hidden = beginHiddenPart(desk, mount, inside, intent.exclusive)
+  const partIntent: OpenIntent = {
+    ...{ read: true, write: true, append: intent.append, create: true, truncate: false, exclusive: true },
+    mode: existing?.mode ?? newMode(desk, intent),
+  }
+  const giveUp = (error: unknown): Soon<never> =>
+    whenReady(hidden.discard(), () => {
+      throw error
+    })
+  return recovering<Upload>(
+    () =>
+      whenReady(mount.backend.open(hidden.part, partIntent), (file) =>
+        whenReady(own(desk, file, existing), () =>
+          start(desk, {
+            ...{ file, place, hidden, size: 0, replaces: existing?.size, isNew: existing === undefined },
+            ...{ append: intent.append, reads: intent.read, onEnd },
+          }),
+        ),
+      ),
+    giveUp,
+  )
+}
+
+function beginInPlace(
+  desk: Desk,
+  { place, inside, existing }: Target,
+  intent: OpenIntent,
+  onEnd: (upload: Upload) => void,
+): Soon<Upload> {
+  const { backend, quota } = place.mount
+  const opening = backend.open(inside, { ...intent, mode: newMode(desk, intent) })
+  return whenReady(opening, (file) => {
+    const before = existing?.kind === 'file' ? existing.size : 0
+    if (intent.truncate) quota.count({ size: -before, files: 0 })
+    return whenReady(existing === undefined ? own(desk, file, undefined) : undefined, () =>
+      start(desk, {
+        ...{ file, place, hidden: undefined, size: intent.truncate ? 0 : before, replaces: undefined },
+        ...{ isNew: existing === undefined, append: intent.append, reads: intent.read, onEnd },
+      }),
+    )
+  })
+}
+
+/** The intent is written down with the open, which is slow already, and so costs the CLOSE one commit, not two. */
+function start(desk: Desk, facts: Omit<UploadStart, 'intent'>): Soon<Upload> {
+  if (!desk.happenings.wants('upload')) return new Upload(desk, { ...facts, intent: undefined })
+  return intend(desk, facts).then(
+    (intent) => new Upload(desk, { ...facts, intent }),
+    async (error: unknown) => {
+      await facts.file.close()
+      throw error
+    },
+  )
+}
+
+async function intend(
+  desk: Desk,
+  { file, place, hidden, size }: Omit<UploadStart, 'intent'>,
+): Promise<Intent> {
+  const { inode } = await file.attributes()
+  const at = (inside: VirtualPath): string => realPathOf({ ...place, inside })
+  const event = desk.happenings.eventOf({ action: 'upload', place, size, status: 2 })
+  if (place.mount.realRoot === '') return desk.happenings.log.intend({ event, check: { of: 'unknown' } })
+  return desk.happenings.log.intend({
+    event,
+    check:
+      hidden === undefined
+        ? { of: 'in-place', finalPath: at(place.inside), inode }
+        : { of: 'publish', partPath: at(hidden.part), finalPath: at(hidden.final), inode },
+  })
+}
+
+/** What replaces a file belongs to whom that belonged, as far as we may give it away; what is new, to the user. */
+function own(desk: Desk, file: OpenFile, existing: FileAttributes | undefined): Soon<void> {
+  const { uid, gid } = existing ?? desk.user
+  if (existing === undefined && uid <= 0 && gid <= 0) return undefined
+  if (uid === process.getuid?.() && gid === process.getgid?.()) return undefined
+  return recovering(
+    () => file.change({ owner: { uid, gid } }),
+    () => desk.log.debug('owner of an upload not set', { uid, gid }),
+  )
+}
+
+function newMode({ policy }: Desk, { mode }: OpenIntent): number {
+  return mode & policy.modeMask & ~policy.umask
+}
+
+function taken(): FileError {
+  return new FileError('already-exists', 'Cannot make a file that exists')
+}
+
+/** The flags of Go's `os.OpenFile` on Linux, as SFTPGo's plugins read them. */
+function goFlagsOf({ read, truncate, create, exclusive }: OpenIntent): number {
+  return (read ? 2 : 1) | (create ? 64 : 0) | (exclusive ? 128 : 0) | (truncate ? 512 : 0)
+}

@@ -1,0 +1,25 @@
+import type { VirtualPath } from '../base/virtual-path.ts'
+import type { Upload } from './upload.ts'
+
+/** The uploads of one session that have not got their names yet: for their session the names are there already. */
+export interface OwnUploads {
+  add(upload: Upload): void
+  remove(upload: Upload): void
+  /** The upload that will have this name. */
+  at(path: VirtualPath): Upload | undefined
+}
+
+/** Creates the list of a session. */
+export function createOwnUploads(): OwnUploads {
+  const uploads = new Set<Upload>()
+  return {
+    add(upload) {
+      if (upload.hidden !== undefined) uploads.add(upload)
+    },
+    remove: (upload) => void uploads.delete(upload),
+    at(path) {
+      for (const upload of uploads) if (upload.place.path === path) return upload
+      return undefined
+    },
+  }
+}

@@ -1,0 +1,266 @@
+import { FileError } from '../base/errors.ts'
+import type { AttributeChange, FileAttributes } from '../base/file.ts'
+import { recovering, whenReady, type Soon } from '../base/soon.ts'
+import { parentOf } from '../base/virtual-path.ts'
+import type { Intent } from '../events/event-log.ts'
+import type { OpenFile } from '../storage/backend.ts'
+import { allowedChange, isEmptyChange } from './allowed-change.ts'
+import type { Desk } from './desk.ts'
+import type { HiddenPart } from './hidden-part.ts'
+import type { Place } from './mounts.ts'
+import type { Pacer } from './pacer.ts'
+import { StreamHash } from './stream-hash.ts'
+import type { OpenTransfer } from './user-files.ts'
+
+/** How an upload began. */
+export interface UploadStart {
+  readonly file: OpenFile
+  readonly place: Place
+  /** The hidden file that becomes the final one; undefined when the final one is written in place. */
+  readonly hidden: HiddenPart | undefined
+  /** Bytes in `file` at the start. */
+  readonly size: number
+  /** Bytes of the old file that goes away when the upload is complete; undefined when there is none. */
+  readonly replaces: number | undefined
+  /** Whether one more file was counted for it. */
+  readonly isNew: boolean
+  readonly append: boolean
+  readonly reads: boolean
+  /** Written down before the first byte, where somebody wants to know of uploads. */
+  readonly intent: Intent | undefined
+  /** Called when the upload is over, whatever became of it. */
+  readonly onEnd: (upload: Upload) => void
+}
+
+/** A file that is written: counts, stays within the limits, and becomes the final file in one step. */
+export class Upload implements OpenTransfer {
+  /** What the person calls it; another name after a rename. */
+  place: Place
+  readonly #desk: Desk
+  readonly #start: UploadStart
+  readonly #pacer: Pacer | undefined
+  readonly #hash: StreamHash | undefined
+  readonly #startedAt: number
+  #size: number
+  #taken = 0
+  #bytes = 0
+  #read = 0
+  #failure: unknown
+  #dropped = false
+
+  constructor(desk: Desk, start: UploadStart) {
+    this.#desk = desk
+    this.#start = start
+    this.place = start.place
+    this.#size = start.size
+    this.#pacer = desk.uploadPacer()
+    const hashes = desk.policy.checksum && start.intent !== undefined
+    this.#hash = hashes ? new StreamHash() : undefined
+    if (start.size > 0) this.#hash?.spoil()
+    this.#startedAt = desk.happenings.clock.monotonic()
+  }
+
+  get hidden(): HiddenPart | undefined {
+    return this.#start.hidden
+  }
+
+  /** The client removed the name before the upload was complete: it will not appear. */
+  drop(): void {
+    this.#dropped = true
+  }
+
+  read(into: Buffer, position: number): Soon<number> {
+    if (!this.#start.reads) throw new FileError('bad-handle', 'Cannot read a file opened for writing')
+    return whenReady(this.#start.file.read(into, position), (bytes) => {
+      this.#read += bytes
+      return bytes
+    })
+  }
+
+  write(chunks: readonly Buffer[], position: number): Soon<void> {
+    let length = 0
+    for (const chunk of chunks) length += chunk.length
+    const at = this.#start.append ? this.#size : position
+    return this.#remembering(() => {
+      this.#grow(Math.max(this.#size, at + length))
+      this.#hash?.written(chunks, at)
+      this.#bytes += length
+      const written = this.#start.file.write(chunks, position)
+      const wait = this.#pacer?.moved(length)
+      return wait === undefined ? written : Promise.all([written, wait]).then(() => {})
+    })
+  }
+
+  attributes(): Soon<FileAttributes> {
+    return this.#start.file.attributes()
+  }
+
+  change(asked: AttributeChange): Soon<void> {
+    const change = allowedChange(this.#desk, parentOf(this.place.path), asked)
+    if (isEmptyChange(change)) return undefined
+    const { size } = change
+    if (size === undefined) return this.#start.file.change(change)
+    return this.#remembering(() => {
+      this.#hash?.spoil()
+      if (size > this.#size) this.#grow(size)
+      return whenReady(this.#start.file.change(change), () => {
+        if (size < this.#size) this.#shrink(size)
+      })
+    })
+  }
+
+  sync(): Soon<void> {
+    return this.#start.file.sync()
+  }
+
+  close(): Soon<void> {
+    this.#pacer?.stop()
+    if (this.#dropped) return this.#vanish()
+    if (this.#start.intent !== undefined) return this.#closeTelling(this.#start.intent)
+    return this.#failure === undefined ? this.#complete() : this.#fail()
+  }
+
+  hurry(): void {
+    this.#pacer?.stop()
+  }
+
+  interrupt(): Soon<void> {
+    if (this.#dropped) return this.#vanish()
+    const ended = whenReady(this.#closeFile(), () => this.#leaveOrKeep())
+    const { intent } = this.#start
+    if (intent === undefined) return ended
+    return whenReady(ended, () => intent.commit(this.#event(this.#overQuota ? 3 : 2)))
+  }
+
+  /** Remembers the first failure: a file with a hole where a write failed must not look complete. */
+  #remembering(action: () => Soon<void>): Soon<void> {
+    return recovering(action, (error) => {
+      this.#failure ??= error
+      throw error
+    })
+  }
+
+  #grow(size: number): void {
+    const more = size - this.#size
+    if (more <= 0) return
+    const most = this.#desk.user.filters.max_upload_file_size ?? 0
+    if (most > 0 && size > most) throw new FileError('too-large', 'Cannot upload a file larger than allowed')
+    this.#quota.take({ size: more, files: 0 }, { freedLater: this.#start.replaces ?? 0 })
+    this.#taken += more
+    this.#size = size
+  }
+
+  #shrink(size: number): void {
+    this.#quota.count({ size: size - this.#size, files: 0 })
+    this.#taken -= this.#size - size
+    this.#size = size
+  }
+
+  get #quota(): Place['mount']['quota'] {
+    return this.#start.place.mount.quota
+  }
+
+  get #overQuota(): boolean {
+    return this.#failure instanceof FileError && ['quota-exceeded', 'too-large'].includes(this.#failure.code)
+  }
+
+  /** On the disk if that was promised, closed, and under its final name. */
+  #complete(): Soon<void> {
+    return recovering(
+      () =>
+        whenReady(this.#desk.policy.durable ? this.#start.file.sync() : undefined, () =>
+          whenReady(this.#closeFile(), () => whenReady(this.hidden?.publish(), () => this.#count())),
+        ),
+      (error) => {
+        this.#failure ??= error
+        return this.#fail()
+      },
+    )
+  }
+
+  #count(): void {
+    const { replaces } = this.#start
+    if (this.hidden !== undefined && replaces !== undefined) this.#quota.count({ size: -replaces, files: 0 })
+    this.#start.onEnd(this)
+  }
+
+  /** Ends without the final name and throws why. */
+  #fail(): Soon<never> {
+    return whenReady(this.#closeFile(), () =>
+      whenReady(this.#leave(), () => {
+        throw this.#failure
+      }),
+    )
+  }
+
+  #vanish(): Soon<void> {
+    const { intent } = this.#start
+    return whenReady(this.#closeFile(), () => whenReady(this.#leave(), () => intent?.abandon()))
+  }
+
+  #leave(): Soon<void> {
+    this.#start.onEnd(this)
+    if (this.hidden === undefined) return undefined
+    this.#quota.count({ size: -this.#taken, files: this.#start.isNew ? -1 : 0 })
+    return this.hidden.discard()
+  }
+
+  #leaveOrKeep(): Soon<void> {
+    const keeps = this.#desk.policy.uploadMode === 2 && this.#start.replaces === undefined
+    if (this.hidden === undefined || !keeps || this.#failure !== undefined) return this.#leave()
+    return whenReady(this.hidden.keep(), (kept) => {
+      this.#start.onEnd(this)
+      if (!kept) this.#quota.count({ size: -this.#taken, files: this.#start.isNew ? -1 : 0 })
+    })
+  }
+
+  #closed = false
+
+  #closeFile(): Soon<void> {
+    if (this.#closed) return undefined
+    this.#closed = true
+    return this.#start.file.close()
+  }
+
+  async #closeTelling(intent: Intent): Promise<void> {
+    const { happenings, ledger, user } = this.#desk
+    if (this.#bytes === 0 && this.#read > 0) return this.#closeAsDownload(intent)
+    let sha256: string | undefined
+    try {
+      if (this.#failure !== undefined) return await this.#fail()
+      sha256 = await this.#hash?.of(this.#start.file, this.#size)
+      await this.#complete()
+    } catch (error) {
+      // The effect did not take place; what is told is that it failed.
+      await intent.abandon()
+      await happenings.log.record(this.#event(this.#overQuota ? 3 : 2))
+      throw error
+    }
+    await intent.commit(this.#event(1, sha256 === undefined ? undefined : { sha256 }))
+    if (ledger?.markFirst(user.username, 'first-upload') === true) {
+      await happenings.record({ action: 'first-upload', place: this.place, size: this.#size })
+    }
+  }
+
+  /** Opened for both and only read: SFTPGo calls that a download. */
+  async #closeAsDownload(intent: Intent): Promise<void> {
+    await this.#complete()
+    await intent.abandon()
+    await this.#desk.happenings.record({ action: 'download', place: this.place, size: this.#read })
+  }
+
+  #event(
+    status: 1 | 2 | 3,
+    metadata?: Readonly<Record<string, string>>,
+  ): ReturnType<Desk['happenings']['eventOf']> {
+    const { happenings } = this.#desk
+    return happenings.eventOf({
+      action: 'upload',
+      place: this.place,
+      status,
+      size: status === 3 ? 0 : this.#size,
+      elapsedMs: Math.round(happenings.clock.monotonic() - this.#startedAt),
+      ...(metadata === undefined ? {} : { metadata }),
+    })
+  }
+}
