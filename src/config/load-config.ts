@@ -27,6 +27,8 @@ export interface Config {
 /** What reading a configuration gives: something to use, or mistakes, or both when they only matter at the start. */
 export interface LoadedConfig {
   readonly config: Config | undefined
+  /** Where a server with this configuration keeps its state, as far as the file can be read. */
+  readonly stateFolder: string
   readonly problems: readonly Problem[]
 }
 
@@ -39,7 +41,11 @@ export function loadConfig(file: string, environment: Environment = process.env)
   } catch (error) {
     const place: Place = { in: 'file', file, line: 1, column: 1 }
     const message = `cannot be read (${messageOf(error)}); "sftpgo-ts init" writes one`
-    return { config: undefined, problems: [{ code: 'file-unreadable', path: [], place, message }] }
+    return {
+      config: undefined,
+      stateFolder: stateFolderOf(path, ''),
+      problems: [{ code: 'file-unreadable', path: [], place, message }],
+    }
   }
   return checkConfig({ file, text, environment })
 }
@@ -55,16 +61,22 @@ export function checkConfig(options: {
   const source = parseConfigSource(file, text)
   const environment = readEnvironment(folder, options.environment ?? {})
   if (source.problems.length > 0)
-    return { config: undefined, problems: [...source.problems, ...environment.problems] }
+    return {
+      config: undefined,
+      stateFolder: stateFolderOf(resolve(file), ''),
+      problems: [...source.problems, ...environment.problems],
+    }
   const merged = merge(source, environment)
   const placed = placing(source, merged.origins)
   const value = merged.value
+  const said = childOf(value, 'state_dir')
+  const stateFolder = stateFolderOf(resolve(file), typeof said === 'string' ? said : '')
   const problems: Problem[] = [...environment.problems, ...merged.problems]
   problems.push(...takeUnsupported(value).map((problem) => placed(problem)))
   fillSlotOptions(value)
   const mistakes = checkAgainstSchema(value)
   problems.push(...mistakes.map((problem) => placed(problem, problem.atKey)))
-  if (!repair(value, mistakes)) return { config: undefined, problems: sorted(problems) }
+  if (!repair(value, mistakes)) return { config: undefined, stateFolder, problems: sorted(problems) }
 
   makePathsAbsolute(value, rootSchema, folder)
   const settings = value as Settings // just held against the schema that the type is made from
@@ -73,11 +85,11 @@ export function checkConfig(options: {
   )
   problems.push(...rules.map((problem) => placed(problem)))
   if (problems.some(({ onlyAtStart }) => onlyAtStart !== true))
-    return { config: undefined, problems: sorted(problems) }
+    return { config: undefined, stateFolder, problems: sorted(problems) }
   const config: Config = {
     file: resolve(file),
     folder,
-    stateFolder: stateFolderOf(resolve(file), settings),
+    stateFolder,
     settings,
     environment: environment.variables,
     placeOf(path) {
@@ -86,12 +98,14 @@ export function checkConfig(options: {
       return source.has(path) ? source.placeOf(path) : { in: 'default' }
     },
   }
-  return { config, problems: sorted(problems) }
+  return { config, stateFolder, problems: sorted(problems) }
 }
 
 /** The state folder of a configuration: what it says, or NAME.state beside it. */
-function stateFolderOf(file: string, { state_dir: folder }: Settings): string {
-  return folder === '' ? join(dirname(file), `${basename(file, extname(file))}.state`) : folder
+function stateFolderOf(file: string, said: string): string {
+  return said === ''
+    ? join(dirname(file), `${basename(file, extname(file))}.state`)
+    : resolve(dirname(file), said)
 }
 
 /**

@@ -13,8 +13,8 @@ export interface SignalActions {
 /** npm and terminals deliver one Ctrl-C twice; within this time it counts once. */
 const duplicateMs = 500
 
-/** Listens for signals until closed. */
-export function watchSignals(actions: SignalActions, log: Logger): { close(): void } {
+/** Listens for signals for the rest of the process's life: a second one must be heard while the first is obeyed. */
+export function watchSignals(actions: SignalActions, log: Logger): void {
   let stoppedAt: number | undefined
   const stop = (signal: string): void => {
     const now = performance.now()
@@ -26,15 +26,7 @@ export function watchSignals(actions: SignalActions, log: Logger): { close(): vo
       actions.leave()
     }
   }
-  const reload = (): void => actions.reload()
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
-  process.on('SIGHUP', reload)
-  return {
-    close() {
-      process.off('SIGTERM', stop)
-      process.off('SIGINT', stop)
-      process.off('SIGHUP', reload)
-    },
-  }
+  process.on('SIGHUP', () => actions.reload())
 }

@@ -24,7 +24,7 @@ export function stateLayout({
     database: settings.data_provider.driver === 'memory' ? ':memory:' : join(stateFolder, name),
     homes: homes === '' ? join(stateFolder, 'homes') : homes,
     lock: join(stateFolder, 'server.lock'),
-    control: join(stateFolder, 'control.sock'),
+    control: controlSocketOf(stateFolder),
     plugins: join(stateFolder, 'plugins'),
     packages: join(stateFolder, 'packages'),
   }
@@ -33,4 +33,9 @@ export function stateLayout({
 /** The host keys of a server whose configuration names none. */
 export function defaultHostKeys({ folder }: Pick<Config, 'folder'>): readonly string[] {
   return [join(folder, 'certs', 'id_ed25519'), join(folder, 'certs', 'id_rsa')]
+}
+
+/** The socket over which commands reach the server that holds a state folder. */
+export function controlSocketOf(stateFolder: string): string {
+  return join(stateFolder, 'control.sock')
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { programVersion } from '../../server/version.ts'
 import { type CliCommand, flag } from '../command.ts'
 import { print, printJson } from '../output.ts'
 
@@ -9,7 +9,7 @@ export const version: CliCommand = {
   examples: ['version', 'version --json'],
   run(input) {
     const info = {
-      version: packageVersion(),
+      version: programVersion(),
       node: process.versions.node,
       openssl: process.versions.openssl,
       platform: `${process.platform}-${process.arch}`,
@@ -17,11 +17,4 @@ export const version: CliCommand = {
     if (flag(input, 'json')) printJson(info)
     else print(`sftpgo-ts ${info.version} (Node ${info.node}, OpenSSL ${info.openssl}, ${info.platform})`)
   },
-}
-
-/** The version that package.json names. */
-export function packageVersion(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
-  const { version } = JSON.parse(text) as { version: string } // our own package.json
-  return version
 }

@@ -1,0 +1,26 @@
+import { type CliCommand, CommandError, flag } from '../command.ts'
+import { exitCodes } from '../exit-codes.ts'
+import { print, printJson } from '../output.ts'
+import { askServer } from '../ask-server.ts'
+
+/** Makes the running server read its configuration again. */
+export const reload: CliCommand = {
+  options: [['--json', 'print as JSON']],
+  examples: ['reload', 'reload --config /etc/sftpgo-ts/sftpgo.config.json'],
+  async run(input) {
+    const answer = (await askServer(input.configFile, 'reload')) as ReloadAnswer // as the server's operation answers
+    if (flag(input, 'json')) printJson(answer)
+    if (!answer.ok)
+      throw new CommandError(
+        exitCodes.invalid,
+        `The old configuration stays in force:\n${answer.problems.join('\n')}`,
+      )
+    if (flag(input, 'json')) return
+    print(answer.changed.length === 0 ? 'Nothing had changed' : `Took over: ${answer.changed.join(', ')}`)
+    if (answer.needRestart.length > 0) print(`Needs a restart: ${answer.needRestart.join(', ')}`)
+  },
+}
+
+type ReloadAnswer =
+  | { readonly ok: true; readonly changed: readonly string[]; readonly needRestart: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly string[] }

@@ -1,0 +1,5 @@
+export { ConfigError, FileError, PackageError, PluginError } from './base/errors.ts'
+export { type Config, type LoadedConfig, checkConfig, loadConfig } from './config/load-config.ts'
+export { type Problem, formatProblem } from './config/problems.ts'
+export { createServer } from './server/create-server.ts'
+export type { RunningServer, ServerOptions, ServerStatus } from './server/running-server.ts'
