@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 const top = join(dirname(fileURLToPath(import.meta.url)), '..')
 if (existsSync(join(top, 'proto/buf.gen.yaml'))) {
   run(join(top, 'node_modules/.bin/buf'), ['generate', '--template', 'buf.gen.yaml'], join(top, 'proto'))
+  run(process.execPath, [join(top, '.ci/generate-descriptors.mjs')], top)
 }
 const schemas = join(top, '.ci/generate-settings.mjs')
 if (existsSync(schemas)) run(process.execPath, [schemas], top)

@@ -8,7 +8,7 @@ import { slots } from '../../src/slots/index.ts'
 import type { IpFilter } from '../../src/slots/ipfilter/contract.ts'
 import type { KeyKeeper } from '../../src/slots/kms/contract.ts'
 import type { FileNotice, Notifier } from '../../src/slots/notifier/contract.ts'
-import { serveSlot } from '../helpers/serve-slot.ts'
+import { openTestPlugin } from '../../src/sdk-testing.ts'
 
 const attempt: PasswordAttempt = {
   username: 'ada',
@@ -51,7 +51,7 @@ describe('the cases of each contract', () => {
     it.each(cases.map((one) => [one.promise, one] as const))(
       `an object in slot ${name} %s`,
       async (_promise, one) => {
-        await using served = await serveSlot(name, offer as never)
+        await using served = await openTestPlugin(name, offer as never)
         // The cases are those of this slot, and so is what is served.
         await expect(one.run(served.api as never, samples)).resolves.toBe('kept')
       },
@@ -62,7 +62,7 @@ describe('the cases of each contract', () => {
 describe('an auth plugin', () => {
   it('is told who asks, and answers in our words', async () => {
     const asked: unknown[] = []
-    await using served = await serveSlot('auth', {
+    await using served = await openTestPlugin('auth', {
       async checkPassword(heard, call) {
         asked.push(heard, call?.metadata?.['trace'])
         const record = { filters: { max_sessions: 3 }, home_dir: '/nowhere' }
@@ -92,12 +92,12 @@ describe('an auth plugin', () => {
   })
 
   it('accepts the stored user by an empty answer', async () => {
-    await using served = await serveSlot('auth', { checkPassword: async () => ({ granted: true }) })
+    await using served = await openTestPlugin('auth', { checkPassword: async () => ({ granted: true }) })
     await expect(served.api.checkPassword(attempt)).resolves.toEqual({ granted: true })
   })
 
   it('refuses with certainty and a reason for the log', async () => {
-    await using served = await serveSlot('auth', polite)
+    await using served = await openTestPlugin('auth', polite)
     const verdict = await served.api.checkPassword({ ...attempt, password: 'x' })
     expect(verdict).toEqual({ granted: false, reason: 'Wrong name or password', certain: true })
   })
@@ -108,15 +108,15 @@ describe('an auth plugin', () => {
         return { granted: false, reason: 'no idea', certain: false }
       },
     }
-    await using served = await serveSlot('auth', unknown)
+    await using served = await openTestPlugin('auth', unknown)
     const verdict = await served.api.checkPassword(attempt)
     expect(verdict).toEqual({ granted: false, reason: 'Refused or failed: no idea', certain: false })
-    await using known = await serveSlot('auth', unknown, { unknownStatus: 'failure' })
+    await using known = await openTestPlugin('auth', unknown, { unknownStatus: 'failure' })
     await expect(known.api.checkPassword(attempt)).rejects.toMatchObject({ code: 'failed' })
   })
 
   it('fails, and does not refuse, when its code throws', async () => {
-    await using served = await serveSlot('auth', {
+    await using served = await openTestPlugin('auth', {
       async checkPassword() {
         throw new TypeError('directory is down')
       },
@@ -127,20 +127,20 @@ describe('an auth plugin', () => {
   })
 
   it('cannot grant another user than the one that was asked about', async () => {
-    await using served = await serveSlot('auth', {
+    await using served = await openTestPlugin('auth', {
       checkPassword: async () => ({ granted: true, user: { username: 'root' } }),
     })
     await expect(served.api.checkPassword(attempt)).rejects.toMatchObject({ code: 'failed' })
   })
 
   it('says unimplemented for a method it lacks', async () => {
-    await using served = await serveSlot('auth', {})
+    await using served = await openTestPlugin('auth', {})
     await expect(served.api.checkPassword(attempt)).rejects.toMatchObject({ code: 'unimplemented' })
     await expect(served.api.beginDialogue(attempt)).rejects.toMatchObject({ code: 'unimplemented' })
   })
 
   it('asks questions, lets the server check one, and ends the dialogue', async () => {
-    await using served = await serveSlot('auth', {
+    await using served = await openTestPlugin('auth', {
       async continueDialogue({ step }) {
         if (step === 2) return { next: 'grant' }
         const questions = [{ text: 'Code: ', echo: true }]
@@ -242,7 +242,7 @@ describe('a notifier', () => {
 
   it('hears every field as it was told', async () => {
     const heard: unknown[] = []
-    await using served = await serveSlot('notifier', {
+    await using served = await openTestPlugin('notifier', {
       notifyFile: async (told, call) => void heard.push(told, call?.metadata?.['event_id']),
     })
     await served.api.notifyFile(notice, { metadata: { event_id: 'e-1' } })
@@ -250,7 +250,7 @@ describe('a notifier', () => {
   })
 
   it('may refuse, which is an answer', async () => {
-    await using served = await serveSlot('notifier', {
+    await using served = await openTestPlugin('notifier', {
       notifyFile: async () => ({ reason: 'Not today', certain: true }),
     })
     await expect(served.api.notifyFile(notice)).resolves.toEqual({ reason: 'Not today', certain: true })
@@ -258,18 +258,18 @@ describe('a notifier', () => {
 
   it('that says UNKNOWN is told from one that refuses and one that fails', async () => {
     const unclear: Notifier = { notifyFile: async () => ({ reason: 'hm', certain: false }) }
-    await using served = await serveSlot('notifier', unclear)
+    await using served = await openTestPlugin('notifier', unclear)
     await expect(served.api.notifyFile(notice)).rejects.toMatchObject({ code: 'refused-or-failed' })
-    await using failing = await serveSlot('notifier', unclear, { unknownStatus: 'failure' })
+    await using failing = await openTestPlugin('notifier', unclear, { unknownStatus: 'failure' })
     await expect(failing.api.notifyFile(notice)).rejects.toMatchObject({ code: 'failed' })
-    await using refusing = await serveSlot('notifier', unclear, { unknownStatus: 'refusal' })
+    await using refusing = await openTestPlugin('notifier', unclear, { unknownStatus: 'refusal' })
     await expect(refusing.api.notifyFile(notice)).resolves.toMatchObject({ certain: false })
   })
 })
 
 describe('a kms plugin', () => {
   it('that says UNKNOWN has failed', async () => {
-    await using served = await serveSlot('kms', {
+    await using served = await openTestPlugin('kms', {
       seal: async () => {
         throw new PluginError('refused-or-failed', 'no key service')
       },
@@ -282,12 +282,12 @@ describe('a kms plugin', () => {
 
 describe('an ipfilter plugin', () => {
   it('without lists of its own can be told to read them again', async () => {
-    await using served = await serveSlot('ipfilter', { check: async () => ({ allowed: true }) })
+    await using served = await openTestPlugin('ipfilter', { check: async () => ({ allowed: true }) })
     await expect(served.api.reload()).resolves.toBeUndefined()
   })
 
   it('whose reload fails says so', async () => {
-    await using served = await serveSlot('ipfilter', {
+    await using served = await openTestPlugin('ipfilter', {
       check: async () => ({ allowed: true }),
       reload: async () => {
         throw new Error('list is gone')
@@ -299,7 +299,7 @@ describe('an ipfilter plugin', () => {
 
 describe('the cases', () => {
   it('catch a plugin that lets everybody in', async () => {
-    await using served = await serveSlot('auth', { checkPassword: async () => ({ granted: true }) })
+    await using served = await openTestPlugin('auth', { checkPassword: async () => ({ granted: true }) })
     const samples = { accepted: { username: 'ada', password: 'engine' } }
     const broken: string[] = []
     for (const one of slots.auth.cases) {
@@ -314,7 +314,7 @@ describe('the cases', () => {
       seal: async ({ payload }) => ({ payload: Buffer.from(payload).toString('base64'), key: '', mode: 0 }),
       open: async ({ payload }) => Buffer.from(payload, 'base64').toString(),
     }
-    await using served = await serveSlot('kms', careless)
+    await using served = await openTestPlugin('kms', careless)
     const broken: string[] = []
     for (const one of slots.kms.cases) await one.run(served.api, {}).catch(() => broken.push(one.promise))
     expect(broken).toEqual([
