@@ -258,7 +258,9 @@ function readFilesystem(reader: RecordReader): FilesystemConfig {
         buffers(config)
         return compact({ passphrase: config.object('passphrase', readSecret) })
       })
-      if (provider === 4 && cryptconfig?.passphrase?.payload === undefined)
+      const passphrase = cryptconfig?.passphrase
+      // Whether a placeholder may stand here is for those to say who have something stored.
+      if (provider === 4 && passphrase?.payload === undefined && passphrase?.status !== 'Redacted')
         fs.problem('cryptconfig.passphrase', 'is needed for encrypted files')
       return compact<FilesystemConfig>({
         provider,

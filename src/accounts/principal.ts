@@ -11,4 +11,6 @@ export interface Principal {
   readonly connectionId: string
   /** The fingerprint of the proved key, where a key was proved. */
   readonly keyFingerprint?: string
+  /** The address was let in although a filter could not answer (`when_down: allow`). */
+  readonly unchecked?: true
 }

@@ -1,0 +1,417 @@
+import { messageOf } from '../base/errors.ts'
+import { createAnswerCache, type AnswerCache } from './answer-cache.ts'
+import { completeUser } from './complete-user.ts'
+import { hasSecondFactor, loginProblem, nextMethods } from './conditions.ts'
+import { plainAddress } from './ip-set.ts'
+import type {
+  AskClient,
+  KeyProof,
+  LoginAnswer,
+  LoginAuthority,
+  LoginConnection,
+  LoginConversation,
+  OfferedKey,
+} from './login-conversation.ts'
+import type { LoginOptions } from './login-options.ts'
+import type { Principal } from './principal.ts'
+import { note, type Attempt, type Proof, type Refused } from './proof.ts'
+import { proveDialogue, type FirstPages } from './prove-dialogue.ts'
+import { proveKey, type KeyMemory } from './prove-key.ts'
+import { provePassword } from './prove-password.ts'
+import { createRefusalClock, type RefusalClock } from './refusal-clock.ts'
+import type { StoryWriter } from './story.ts'
+import { createTotpCodes, type TotpCodes } from './totp.ts'
+import type { User } from './user.ts'
+import { nameProblem } from './username.ts'
+
+/** Creates the one place that decides about logins, whatever the method. */
+export function createLoginAuthority(options: LoginOptions): LoginAuthority & { close(): void } {
+  const cache = createAnswerCache(options.clock)
+  const shared: Shared = {
+    options,
+    cache,
+    codes: createTotpCodes(options.clock),
+    refusals: createRefusalClock(options.clock, (method) =>
+      method === 'publickey' ? leastKeyRefusalMs : options.settings.failedPasswordDelayMs,
+    ),
+    firstPages: new Map(),
+  }
+  const unwatch = options.store.watch((change) => {
+    if (change.of === 'all') cache.forgetAll()
+    else cache.forget(change.username)
+  })
+  return {
+    admit: (address) => options.admission.admit(address),
+    begin: (connection) => new Conversation(shared, connection),
+    close: unwatch,
+  }
+}
+
+/** Covers the difference between looking up a name that is there and one that is not. */
+const leastKeyRefusalMs = 5
+
+type Method = 'password' | 'publickey' | 'keyboard-interactive'
+
+interface Shared {
+  readonly options: LoginOptions
+  readonly cache: AnswerCache
+  readonly codes: TotpCodes
+  readonly refusals: RefusalClock
+  readonly firstPages: FirstPages
+}
+
+interface KeyStep {
+  readonly username: string
+  readonly keyFingerprint: string
+  readonly methods: readonly Method[]
+}
+
+type Decision = LoginAnswer | { readonly verdict: 'would-do' }
+
+/** The login of one connection. Lives as long as the connection tries; holds what was proved so far. */
+class Conversation implements LoginConversation {
+  readonly #shared: Shared
+  readonly #connection: LoginConnection
+  readonly #address: string
+  readonly #story: StoryWriter
+  readonly #gone = new AbortController()
+  readonly #keys: KeyMemory = { last: undefined }
+  /** The first step of a login in two, once it is done. */
+  #keyStep: KeyStep | undefined
+  #keyFailure: { readonly username: string; readonly refusal: Refused } | undefined
+  #tried = false
+  #over = false
+
+  constructor(shared: Shared, connection: LoginConnection) {
+    this.#shared = shared
+    this.#connection = connection
+    this.#address = plainAddress(connection.address)
+    this.#story = shared.options.stories.begin({
+      connectionId: connection.connectionId,
+      address: this.#address,
+      clientVersion: connection.clientVersion,
+    })
+  }
+
+  async none(username: string): Promise<LoginAnswer> {
+    this.#enter(username)
+    return this.#refusal()
+  }
+
+  async password(username: string, password: string): Promise<LoginAnswer> {
+    return onlyAnswer(await this.#decide(username, 'password', (attempt) => provePassword(attempt, password)))
+  }
+
+  queryKey(username: string, key: OfferedKey): Promise<Decision> {
+    return this.#decide(
+      username,
+      'publickey',
+      (attempt) => proveKey(attempt, key, undefined, this.#keys),
+      true,
+    )
+  }
+
+  async provedKey(username: string, key: OfferedKey, proof: KeyProof): Promise<LoginAnswer> {
+    return onlyAnswer(
+      await this.#decide(username, 'publickey', (attempt) => proveKey(attempt, key, proof, this.#keys)),
+    )
+  }
+
+  async keyboardInteractive(username: string, ask: AskClient): Promise<LoginAnswer> {
+    let asked = this.#shared.options.clock.monotonic()
+    const timed: AskClient = async (page) => {
+      const answers = await ask(page)
+      // How long people take to type says nothing and must not move the time of the answer.
+      asked = this.#shared.options.clock.monotonic()
+      return answers
+    }
+    const { firstPages } = this.#shared
+    return onlyAnswer(
+      await this.#decide(
+        username,
+        'keyboard-interactive',
+        (attempt) =>
+          proveDialogue(attempt, { ask: timed, afterKey: this.#keyStep !== undefined, firstPages }),
+        false,
+        () => asked,
+      ),
+    )
+  }
+
+  end(negotiationFailure?: string): void {
+    if (this.#over) return
+    this.#over = true
+    this.#gone.abort()
+    const { log } = this.#shared.options
+    if (negotiationFailure !== undefined) this.#tell(4, '', negotiationFailure)
+    else if (!this.#tried) {
+      this.#tell(3, '', 'no login tried')
+      this.#shared.options.admission.offend(this.#address, 'no-auth')
+    } else if (this.#keyFailure !== undefined) {
+      const { username, refusal } = this.#keyFailure
+      this.#blame(username, refusal)
+    }
+    const story = this.#story.end(this.#tried ? 'refused' : 'left')
+    if (this.#tried) log.info('login refused', { ...story })
+    else log.debug('connection left without login', { ...story, reason: negotiationFailure })
+  }
+
+  /** Decides one request: who is meant, is it proved, and may they come in now. */
+  async #decide(
+    username: string,
+    method: Method,
+    prove: (attempt: Attempt) => Promise<Proof>,
+    queryOnly = false,
+    askedAt?: () => number,
+  ): Promise<Decision> {
+    const { options, refusals } = this.#shared
+    const since = options.clock.monotonic()
+    this.#enter(username)
+    this.#tried = true
+    const closed = this.#closedReason(method)
+    if (closed !== undefined) {
+      note({ story: this.#story, method }, since, 'address', 'refused', closed)
+      return this.#refusal(options.admission.isBanned(this.#address))
+    }
+    let refusal: Refused
+    try {
+      const result = await this.#judge(this.#attempt(username, method), prove, queryOnly)
+      if (!('proved' in result)) return result
+      refusal = result
+    } catch (error) {
+      options.log.error('login could not be decided', { id: this.#story.id, error: messageOf(error) })
+      refusal = { proved: false, by: 'server', reason: 'The login could not be decided', counts: false }
+    }
+    const banned = this.#refused(username, method, refusal, queryOnly)
+    await refusals.hold(method, askedAt?.() ?? since, this.#gone.signal, refusal.counts)
+    return this.#refusal(banned)
+  }
+
+  async #judge(
+    attempt: Attempt,
+    prove: (attempt: Attempt) => Promise<Proof>,
+    queryOnly: boolean,
+  ): Promise<Decision | Refused> {
+    const { options } = this.#shared
+    const proof = await prove(attempt)
+    if (!proof.proved) return proof
+    const since = options.clock.monotonic()
+    const completed = completeUser(proof.user, this.#surroundings(), options.settings)
+    const problem =
+      'problem' in completed ? completed.problem : this.#conditionProblem(completed.user, attempt.method)
+    if (problem !== undefined || 'problem' in completed) {
+      note(attempt, since, 'conditions', 'refused', problem)
+      return { proved: false, by: 'conditions', reason: problem ?? 'The user is not complete', counts: true }
+    }
+    if (queryOnly) return { verdict: 'would-do' }
+    note(attempt, since, 'conditions', 'ok')
+    const next = attempt.method === 'publickey' ? nextMethods(completed.user) : []
+    if (next.length > 0) {
+      this.#keyStep = {
+        username: attempt.username,
+        keyFingerprint: proof.keyFingerprint ?? '',
+        methods: next,
+      }
+      return { verdict: 'partial', methods: next }
+    }
+    return this.#grant(attempt, proof, completed.user)
+  }
+
+  async #grant(attempt: Attempt, proof: Proof & { proved: true }, complete: User): Promise<LoginAnswer> {
+    const { options, cache } = this.#shared
+    const { username } = attempt
+    const user = await this.#keep(proof, complete)
+    const cacheMs = (complete.filters.external_auth_cache_time ?? 0) * 1000
+    if (proof.remember !== undefined) cache.granted(username, proof.remember, proof.user, cacheMs)
+    if (proof.outdated !== undefined) this.#renewHash(username, proof.outdated)
+    options.store.noteLogin(username, options.clock.now())
+    const delayMs = options.settings.successDelayMs ?? 0
+    if (delayMs > 0) await new Promise<void>((resolve) => void options.clock.after(delayMs, resolve))
+    const method = this.#methodName(attempt.method)
+    const fingerprint = proof.keyFingerprint ?? this.#keyStep?.keyFingerprint
+    const principal: Principal = {
+      ...{ user, method, address: this.#address, connectionId: this.#connection.connectionId },
+      ...(fingerprint !== undefined && { keyFingerprint: fingerprint }),
+      ...(this.#connection.unchecked === true && { unchecked: true }),
+    }
+    if (this.#over) return this.#refusal()
+    this.#over = true
+    this.#tell(5, username, '')
+    options.meter.add('logins_total', 1, { method, verdict: 'granted' })
+    const story = this.#story.end('granted', method)
+    options.meter.observe('login_seconds', story.elapsedMs / 1000, { method })
+    options.log.info('login granted', { ...story, decidedBy: proof.by, unchecked: principal.unchecked })
+    return { verdict: 'granted', principal }
+  }
+
+  /** Keeps a plugin's user in the store where its entry asks for that; the session uses what a plugin said either way. */
+  async #keep(proof: Proof & { proved: true }, complete: User): Promise<User> {
+    const { store, log } = this.#shared.options
+    if (proof.persist !== true) return complete
+    if (!store.canChange(proof.user.username)) return complete
+    const before = store.findUser(proof.user.username)
+    if (before !== undefined && sameRecord(before, proof.user)) return complete
+    const stored = await store.putUser(proof.user)
+    log.info('user kept from plugin', { username: stored.username, decidedBy: proof.by })
+    return { ...complete, id: stored.id, created_at: stored.created_at }
+  }
+
+  /** Off the path of the login: a hash of an older kind becomes one of the configured kind. */
+  #renewHash(
+    username: string,
+    { hash, password }: { readonly hash: string; readonly password: string },
+  ): void {
+    const { passwords, store, log } = this.#shared.options
+    if (!store.canChange(username) || passwords.passwordProblem(password) !== undefined) return
+    passwords
+      .hash(password)
+      .then((renewed) =>
+        store.changeUser(username, (user) =>
+          user.password === hash ? { ...user, password: renewed } : user,
+        ),
+      )
+      .then(
+        () => log.info('password hash renewed', { username }),
+        (error: unknown) => log.warn('password hash not renewed', { username, error: messageOf(error) }),
+      )
+  }
+
+  #attempt(username: string, method: Method): Attempt {
+    const { options, cache, codes } = this.#shared
+    // A name that cannot be an account is treated like one that nobody has, and reaches neither store nor plugin.
+    const possible = nameProblem(username) === undefined
+    const stored = possible ? options.store.findUser(username) : undefined
+    const completed =
+      stored === undefined ? undefined : completeUser(stored, this.#surroundings(), options.settings)
+    const user = completed !== undefined && 'user' in completed ? completed.user : undefined
+    const exempt = user?.filters.hooks?.external_auth_disabled === true
+    const plugins = possible && !exempt ? options.authenticators() : []
+    // People may take the whole login grace time for a dialogue; each call to its plugin is bounded by the host.
+    const bounded = plugins.length > 0 && method !== 'keyboard-interactive'
+    const limit = (): AbortSignal => AbortSignal.timeout(options.settings.pluginTimeoutMs ?? 30_000)
+    return {
+      ...{ options, cache, codes, username, method, stored, completed: user },
+      story: this.#story,
+      address: this.#address,
+      plugins,
+      signal: bounded ? AbortSignal.any([this.#gone.signal, limit()]) : this.#gone.signal,
+    }
+  }
+
+  #surroundings(): Parameters<typeof completeUser>[1] {
+    const { store } = this.#shared.options
+    return { group: (name) => store.findGroup(name), folder: (name) => store.findFolder(name) }
+  }
+
+  #conditionProblem(user: User, method: Method): string | undefined {
+    const { clock, sessionsOf, settings } = this.#shared.options
+    const next = method === 'publickey' ? nextMethods(user)[0] : undefined
+    const name = next === undefined ? this.#methodName(method) : `publickey+${next}`
+    if (this.#keyStep !== undefined && !this.#keyStep.methods.includes(method) && method !== 'publickey')
+      return `The method "${method}" does not complete this login`
+    // A password alone would go round the code; behind a proved key it is a second factor itself.
+    if (name === 'password' && hasSecondFactor(user))
+      return 'The second factor is asked for in a keyboard dialogue only'
+    // The first of two steps is judged like a key: the second step is judged as what it is.
+    return loginProblem(user, {
+      ...{ now: clock.now(), address: this.#address, protocol: 'SSH', method: name },
+      sessions: sessionsOf(user.username),
+      localTime: settings.localTime === true,
+    })
+  }
+
+  /** SFTPGo's name of the method, the first step included. */
+  #methodName(method: Method): string {
+    return this.#keyStep === undefined || method === 'publickey' ? method : `publickey+${method}`
+  }
+
+  #enter(username: string): void {
+    this.#story.named(username.slice(0, 255))
+    // What one name proved is worth nothing for another (S-19).
+    if (this.#keyStep !== undefined && this.#keyStep.username !== username) this.#keyStep = undefined
+  }
+
+  #closedReason(method: Method): string | undefined {
+    const { admission, settings } = this.#shared.options
+    if (this.#over) return 'The login is over'
+    if (admission.isBanned(this.#address)) return 'The address is banned'
+    if (method === 'password' && !settings.passwordAuthentication) return 'Passwords are not accepted'
+    if (method === 'keyboard-interactive' && !settings.keyboardInteractive)
+      return 'Keyboard dialogues are not accepted'
+    return undefined
+  }
+
+  /** Counts and tells a refusal; true when the address got banned for it. */
+  #refused(username: string, method: Method, refusal: Refused, queryOnly: boolean): boolean {
+    const { options } = this.#shared
+    note({ story: this.#story, method }, options.clock.monotonic(), 'verdict', 'refused', refusal.reason)
+    if (!queryOnly) options.meter.add('logins_total', 1, { method, verdict: 'refused' })
+    // Clients offer every key they have: those that fail are told once, and only when nobody got in.
+    if (method === 'publickey') {
+      this.#keyFailure = { username, refusal }
+      return false
+    }
+    return this.#blame(username, refusal)
+  }
+
+  #blame(username: string, refusal: Refused): boolean {
+    const unknown = refusal.unknown === true
+    this.#tell(unknown ? 2 : 1, username, refusal.reason)
+    if (!refusal.counts) return false
+    return this.#shared.options.admission.offend(this.#address, unknown ? 'invalid' : 'valid')
+  }
+
+  #tell(event: 1 | 2 | 3 | 4 | 5, username: string, message: string): void {
+    const { events } = this.#shared.options
+    events.recordLog({ kind: 'log', event, username, protocol: 'SSH', address: this.#address, message })
+  }
+
+  #refusal(final = false): LoginAnswer {
+    return {
+      verdict: 'refused',
+      methods: this.#methods(),
+      reference: this.#story.id,
+      final: final || this.#over,
+    }
+  }
+
+  /** The same for every name, so that nobody is told by it; except after a proved key, where it says what is missing. */
+  #methods(): readonly string[] {
+    if (this.#keyStep !== undefined) return this.#keyStep.methods
+    const { passwordAuthentication, keyboardInteractive } = this.#shared.options.settings
+    return [
+      'publickey',
+      ...(passwordAuthentication ? ['password'] : []),
+      ...(keyboardInteractive ? ['keyboard-interactive'] : []),
+    ]
+  }
+}
+
+function onlyAnswer(decision: Decision): LoginAnswer {
+  if (decision.verdict === 'would-do') throw new Error('Only a query is answered with "would do"')
+  return decision
+}
+
+/** Whether two records say the same; counters and times of change aside. */
+function sameRecord(a: User, b: User): boolean {
+  const text = (user: User): string =>
+    JSON.stringify(
+      Object.entries(user)
+        .filter(([key]) => !passing.has(key))
+        .sort(([x], [y]) => (x < y ? -1 : 1)),
+    )
+  return text(a) === text(b)
+}
+
+const passing = new Set([
+  ...[
+    'id',
+    'updated_at',
+    'created_at',
+    'last_login',
+    'used_quota_size',
+    'used_quota_files',
+    'last_quota_update',
+  ],
+  ...['first_download', 'first_upload', 'used_upload_data_transfer', 'used_download_data_transfer'],
+])
