@@ -1,6 +1,6 @@
 /** One signal that fires when `signal` does or `timeoutMs` have passed, whichever comes first. */
 export function deadline(timeoutMs: number, signal?: AbortSignal): AbortSignal {
-  const limit = AbortSignal.timeout(timeoutMs)
+  const limit = AbortSignal.timeout(Math.ceil(timeoutMs))
   return signal === undefined ? limit : AbortSignal.any([signal, limit])
 }
 

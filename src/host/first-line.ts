@@ -90,7 +90,7 @@ async function waitFor(outcome: Promise<Outcome>, wait: FirstLineWait): Promise<
 function timeout(name: string, timeoutMs: number, tail: string): PluginError {
   return new PluginError(
     'start-timeout',
-    `"${name}" printed no first line within ${timeoutMs / 1000} seconds; it is no plugin, or plugin_host.start_timeout is too short${said(tail)}`,
+    `"${name}" printed no first line within ${Number((timeoutMs / 1000).toFixed(1))} seconds; it is no plugin, or plugin_host.start_timeout is too short${said(tail)}`,
   )
 }
 

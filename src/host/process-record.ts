@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readdir, readFile as readFileAsync } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /** A plugin process that was started and may outlive us. */
@@ -89,6 +90,20 @@ function isRecord(value: unknown): value is RecordedProcess {
 function endSurvivor({ pid, startedAt, marker }: RecordedProcess): boolean {
   if (startTimeOf(pid) === startedAt) return kill(-pid) || kill(pid)
   return membersOf(pid, marker).filter((member) => kill(member)).length > 0
+}
+
+/** Ends whatever still has `marker` in its environment: what a plugin started and hid from its process group. */
+export async function endFamily(marker: string): Promise<void> {
+  if (process.platform !== 'linux') return
+  const pids = (await readdir('/proc')).filter(
+    (entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid,
+  )
+  await Promise.all(
+    pids.map(async (pid) => {
+      const environment = await readFileAsync(`/proc/${pid}/environ`, 'latin1').catch(() => '')
+      if (environment.includes(`=${marker}\0`)) kill(Number(pid))
+    }),
+  )
 }
 
 /** Children of a leader that is gone: still in its group, and with the marker of that life. */

@@ -51,7 +51,7 @@ export interface CopyWork {
  */
 export async function verifiedCopy(entry: ProgramEntry, options: VerifyOptions): Promise<VerifiedProgram> {
   const place = programPlaceOf(entry)
-  const work: CopyWork = { entry, options, expected: expectedDigest(entry, options) }
+  const work: CopyWork = { entry, options, expected: await expectedDigest(entry, place.path, options) }
   if (place.at === 'argument') return interpretedProgram(work, place)
   const source = await openSource(place.path, entry.name)
   if (source.isFolder) return folderProgram(work, place.path, place.args)
@@ -73,10 +73,18 @@ export async function digestToApprove(path: string, name = path): Promise<Digest
   }
 }
 
-function expectedDigest(entry: ProgramEntry, options: VerifyOptions): Digest | undefined {
+async function expectedDigest(
+  entry: ProgramEntry,
+  path: string,
+  options: VerifyOptions,
+): Promise<Digest | undefined> {
   if (entry.sha256sum !== undefined && entry.sha256sum !== '') return parseDigest(entry.sha256sum, entry.name)
   if (options.trustAnyBytes === true) return undefined
-  throw new PluginError('checksum-missing', `Cannot start "${entry.name}": it has no sha256sum`)
+  const digest = await digestToApprove(path, entry.name)
+  throw new PluginError(
+    'checksum-missing',
+    `Cannot start "${entry.name}": it has no sha256sum; if "${path}" is the right program, add "sha256sum": "${digest}"`,
+  )
 }
 
 /** One file: sealed where possible. */

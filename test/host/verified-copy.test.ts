@@ -127,7 +127,12 @@ describe('a verified copy', () => {
       /has sha256 [0-9a-f]{64} and [0-9a-f]{64} is approved/,
     ],
     ['a short checksum', { sha256sum: 'abc' }, 'checksum-mismatch', /64 hexadecimal digits/],
-    ['no checksum', { sha256sum: '' }, 'checksum-missing', /no sha256sum/],
+    [
+      'no checksum',
+      { sha256sum: '' },
+      'checksum-missing',
+      /it has no sha256sum; if .* add "sha256sum": "[0-9a-f]{64}"/,
+    ],
     ['a missing file', { cmd: '/nowhere/x', sha256sum: sum('x') }, 'not-found', /there is no/],
     ['a folder without a manifest', { cmd: '/usr', sha256sum: sum('x') }, 'not-found', /plugin\.json/],
     ['a device', { cmd: '/dev/null', sha256sum: sum('x') }, 'not-executable', /not a regular file/],
