@@ -4,7 +4,18 @@ import { FileError, type FileErrorCode } from '../base/errors.ts'
 export function fileErrorOf(errno: number, sentence: string, options?: ErrorOptions): FileError {
   const row = rows[Math.abs(errno)]
   const name = row?.[0] ?? `errno ${Math.abs(errno)}`
-  return new FileError(row?.[1] ?? 'input-output', `${sentence}: ${name}`, options)
+  return withoutStack(() => new FileError(row?.[1] ?? 'input-output', `${sentence}: ${name}`, options))
+}
+
+/** A client that asks for a missing name is no incident: the stack says nothing and costs more than the call. */
+function withoutStack<T>(make: () => T): T {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    return make()
+  } finally {
+    Error.stackTraceLimit = limit
+  }
 }
 
 /** Turns what Node's own `fs` throws into a `FileError`; a `FileError` stays what it is. */

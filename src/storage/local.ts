@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { chownSync, mkdirSync, statSync } from 'node:fs'
 import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import type {
   CallPlace,
@@ -19,15 +19,26 @@ export interface LocalBackendOptions {
   readonly root: string
   /** False for a root of `/` where the kernel's permissions are all there is; default true. */
   readonly confined?: boolean
+  /** Make the directory, and those above it, where it is missing. Default: it has to be there. */
+  readonly makeRoot?: MakeRoot
   /** What is known of the machine's disks; share it between backends. Default a table of its own. */
   readonly disks?: Disks
   /** Take the portable way although the kernel could confine; for tests. Default false. */
   readonly portable?: boolean
 }
 
+/** How a missing root is made. */
+export interface MakeRoot {
+  /** Permission bits, under the umask of the process; default 0o777. */
+  readonly mode?: number
+  /** Whose it becomes; default the process's own user. */
+  readonly owner?: { readonly uid: number; readonly gid: number }
+}
+
 /** Opens a directory of this machine as a backend that nobody leaves. Throws a `FileError` when it cannot. */
 export function openLocalBackend(options: LocalBackendOptions): Backend {
   const { root, confined = true, disks = createDisks(), portable = false } = options
+  if (options.makeRoot !== undefined) makeRoot(root, options.makeRoot)
   const disk = disks.diskOf(deviceOf(root), root)
   const place: CallPlace = {
     get inline() {
@@ -94,6 +105,15 @@ export function createLocalBackend(directory: OpenDirectory, disk: Disk): Backen
         throw error
       },
     )
+  }
+}
+
+function makeRoot(root: string, { mode = 0o777, owner }: MakeRoot): void {
+  try {
+    if (mkdirSync(root, { recursive: true, mode }) !== undefined && owner !== undefined)
+      chownSync(root, owner.uid, owner.gid)
+  } catch (error) {
+    throw fileErrorFrom(error, `Cannot make the directory "${root}"`)
   }
 }
 

@@ -1,0 +1,121 @@
+// What the local backend costs beside Node's own calls: npm run bench -- storage [--folder /dev/shm]
+import * as fs from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Soon } from '../src/base/soon.ts'
+import { virtualPath } from '../src/base/virtual-path.ts'
+import type { Backend } from '../src/storage/backend.ts'
+import { intent, toRead } from '../src/storage/cases/backend-case.ts'
+import { openLocalBackend } from '../src/storage/local.ts'
+
+const { values } = parseArgs({ options: { folder: { type: 'string', default: tmpdir() } } })
+const files = 10_000
+const home = fs.mkdtempSync(join(values.folder, 'sftpgo-ts-bench-'))
+const names = Array.from({ length: files }, (_, index) => `file-with-a-name-${index}`)
+
+try {
+  fs.mkdirSync(join(home, 'sub'))
+  for (const name of names)
+    for (const at of [home, join(home, 'sub')]) fs.writeFileSync(join(at, name), 'x'.repeat(100))
+  console.log(`Node ${process.version}, ${files} files below ${home}; microseconds for one`)
+  nodeAlone()
+  for (const portable of [false, true]) await namesOf(portable)
+  await bytes()
+} finally {
+  fs.rmSync(home, { recursive: true, force: true })
+}
+
+function nodeAlone(): void {
+  const path = join(home, names[0] ?? '')
+  measure('node: lstatSync', files, () => {
+    for (const name of names) fs.lstatSync(join(home, name))
+  })
+  measure('node: openSync and closeSync', files, () => {
+    for (const name of names) fs.closeSync(fs.openSync(join(home, name), 'r'))
+  })
+  measure('node: readdirSync and lstatSync of each', files, () => {
+    for (const name of fs.readdirSync(home)) fs.lstatSync(join(home, name))
+  })
+  fs.statSync(path)
+}
+
+async function namesOf(portable: boolean): Promise<void> {
+  const backend = openLocalBackend({ root: home, portable })
+  const label = portable ? 'portable' : 'confined'
+  const paths = names.map((name) => virtualPath(`/${name}`))
+  const deep = names.map((name) => virtualPath(`/sub/${name}`))
+  measure(`${label}: attributes, not followed`, files, () => {
+    for (const path of paths) atOnce(backend.attributes(path, { follow: false }))
+  })
+  measure(`${label}: attributes, one directory down`, files, () => {
+    for (const path of deep) atOnce(backend.attributes(path, { follow: true }))
+  })
+  measure(`${label}: missing`, files, () => {
+    for (const path of paths) missing(backend, virtualPath(`${path}-no`))
+  })
+  measure(`${label}: open and close`, files, () => {
+    for (const path of deep) atOnce(atOnce(backend.open(path, toRead)).close())
+  })
+  measure(`${label}: rename there and back`, files * 2, () => {
+    for (const path of deep) {
+      atOnce(backend.rename(path, virtualPath('/sub/elsewhere'), { replace: false }))
+      atOnce(backend.rename(virtualPath('/sub/elsewhere'), path, { replace: true }))
+    }
+  })
+  measure(`${label}: list with attributes, 100 at a time`, files, () => {
+    const listing = atOnce(backend.list(virtualPath('/')))
+    while (atOnce(listing.next(100)).length > 0);
+    atOnce(listing.close())
+  })
+  await backend.close()
+}
+
+async function bytes(): Promise<void> {
+  const backend = openLocalBackend({ root: home })
+  const file = await backend.open(virtualPath('/big'), intent())
+  const block = Buffer.alloc(255 * 1024, 'x')
+  const count = 1024
+  measure('confined: write 255 KiB', count, () => {
+    for (let index = 0; index < count; index += 1) atOnce(file.write([block], index * block.length))
+  })
+  const parts = Array.from({ length: 8 }, (_, index) => block.subarray(index * 32_640, (index + 1) * 32_640))
+  measure('confined: write 255 KiB in 8 chunks', count, () => {
+    for (let index = 0; index < count; index += 1) atOnce(file.write(parts, index * block.length))
+  })
+  measure('confined: read 255 KiB', count, () => {
+    for (let index = 0; index < count; index += 1) atOnce(file.read(block, index * block.length))
+  })
+  measure('confined: read 4 KiB', 10_000, () => {
+    for (let index = 0; index < 10_000; index += 1) atOnce(file.read(block.subarray(0, 4096), index * 4096))
+  })
+  await file.close()
+  console.log('health', backend.health?.())
+  await backend.close()
+}
+
+function missing(backend: Backend, path: ReturnType<typeof virtualPath>): void {
+  try {
+    atOnce(backend.attributes(path, { follow: true }))
+  } catch {
+    return
+  }
+  throw new Error('It is there')
+}
+
+/** The median of five runs, divided by what each did. */
+function measure(what: string, count: number, run: () => void): void {
+  run()
+  const times = Array.from({ length: 5 }, () => {
+    const start = performance.now()
+    run()
+    return performance.now() - start
+  }).sort((one, two) => one - two)
+  console.log(what.padEnd(46), (((times[2] ?? 0) * 1000) / count).toFixed(2))
+}
+
+/** A disk that turns slow while it is measured spoils the measurement. */
+function atOnce<T>(value: Soon<T>): T {
+  if (value instanceof Promise) throw new Error('The disk turned slow: try --folder /dev/shm')
+  return value
+}
