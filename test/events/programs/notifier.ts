@@ -1,0 +1,31 @@
+// A notifier in a process of its own: notes each event in a file before it answers.
+// Arguments: socket, ledger, key, certificate, the host's certificate (files).
+import { openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { slots } from '../../../src/slots/index.ts'
+import { openPluginServer, serve } from '../../../src/wire/server.ts'
+
+const [socket = '', ledger = '', key = '', certificate = '', hostCertificate = ''] = process.argv.slice(2)
+const note = openSync(ledger, 'a')
+rmSync(socket, { force: true })
+await openPluginServer({
+  listen: { network: 'unix', path: socket },
+  tls: {
+    identity: {
+      privateKeyPem: readFileSync(key, 'utf8'),
+      certificatePem: readFileSync(certificate, 'utf8'),
+      certificateDer: Buffer.alloc(0),
+    },
+    clientCertificatePem: readFileSync(hostCertificate, 'utf8'),
+  },
+  services: [
+    serve(
+      slots.notifier.service,
+      slots.notifier.handlers({
+        async notifyFile({ username, path, status, metadata }) {
+          writeSync(note, `${JSON.stringify([metadata['event_id'], username, path, status])}\n`)
+        },
+      }),
+    ),
+  ],
+})
+console.log('ready')
