@@ -1,4 +1,10 @@
-import type { ConfigErrorCode, FileErrorCode, PackageErrorCode, PluginErrorCode } from './errors.ts'
+import type {
+  ConfigErrorCode,
+  FileErrorCode,
+  PackageErrorCode,
+  PluginErrorCode,
+  SecretErrorCode,
+} from './errors.ts'
 
 /** What an error code means, and what to do about it. */
 export interface ErrorRow {
@@ -9,7 +15,7 @@ export interface ErrorRow {
 /** A row with the code it belongs to and the class of errors that carries it. */
 export interface CataloguedError extends ErrorRow {
   readonly code: string
-  readonly kind: 'FileError' | 'PluginError' | 'ConfigError' | 'PackageError'
+  readonly kind: 'FileError' | 'PluginError' | 'ConfigError' | 'PackageError' | 'SecretError'
 }
 
 const fileErrors: Readonly<Record<FileErrorCode, ErrorRow>> = {
@@ -308,7 +314,7 @@ const packageErrors: Readonly<Record<PackageErrorCode, ErrorRow>> = {
   },
   'not-found': {
     meaning: 'No catalog has such a package.',
-    remedy: '"sftpgo-ts search" lists what there is.',
+    remedy: '"sftpgo-ts catalog search" lists what there is.',
   },
   ambiguous: {
     meaning: 'Two catalogs have a package of this name.',
@@ -326,12 +332,38 @@ const packageErrors: Readonly<Record<PackageErrorCode, ErrorRow>> = {
   'in-use': { meaning: 'A configuration entry uses this package.', remedy: 'Disable the entry first.' },
 }
 
+const secretErrors: Readonly<Record<SecretErrorCode, ErrorRow>> = {
+  'keeper-missing': {
+    meaning: 'The secret was sealed by a keeper that is not configured.',
+    remedy:
+      'Configure the kms plugin whose scheme or status the message names; only what needs this secret is held up.',
+  },
+  'keeper-unavailable': {
+    meaning: 'The keeper is configured but cannot be asked right now.',
+    remedy: 'Look at "sftpgo-ts plugin status" and at the key service behind the plugin.',
+  },
+  'keeper-refused': {
+    meaning:
+      'The keeper answered that it will not, or gave back something else: a key deleted or forbidden at its provider.',
+    remedy: 'Look at the key at its provider; the log of the plugin has its own words.',
+  },
+  'wrong-key': {
+    meaning: 'The secret does not open with the master key and the owner that it is tried with.',
+    remedy: 'Give the master key that it was sealed with; a secret moved to another user never opens.',
+  },
+  malformed: {
+    meaning: 'What is stored cannot be a sealed secret.',
+    remedy: 'Set the secret again.',
+  },
+}
+
 /** Every error code there is. The compiler asks for a row when a code is added. */
 export const errorCatalogue: readonly CataloguedError[] = [
   ...rows('FileError', fileErrors),
   ...rows('PluginError', pluginErrors),
   ...rows('ConfigError', configErrors),
   ...rows('PackageError', packageErrors),
+  ...rows('SecretError', secretErrors),
 ]
 
 function rows(kind: CataloguedError['kind'], table: Readonly<Record<string, ErrorRow>>): CataloguedError[] {

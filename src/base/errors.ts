@@ -105,6 +105,21 @@ export class ConfigError extends Error {
   }
 }
 
+/** Why a stored secret could not be sealed or opened. */
+export type SecretErrorCode =
+  'keeper-missing' | 'keeper-unavailable' | 'keeper-refused' | 'wrong-key' | 'malformed'
+
+/** A secret could not be sealed or opened. The sentence names the keeper, never the secret. */
+export class SecretError extends Error {
+  override readonly name = 'SecretError'
+  readonly code: SecretErrorCode
+
+  constructor(code: SecretErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
 /** Why a package, its archive or a catalog was not taken. */
 export type PackageErrorCode =
   | 'name-invalid'

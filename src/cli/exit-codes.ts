@@ -6,6 +6,8 @@ import {
   type PackageErrorCode,
   PluginError,
   type PluginErrorCode,
+  SecretError,
+  type SecretErrorCode,
 } from '../base/errors.ts'
 import { CommandError } from './command.ts'
 
@@ -30,6 +32,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof ConfigError) return configCodes[error.code] ?? exitCodes.invalid
   if (error instanceof PluginError) return pluginCodes[error.code] ?? exitCodes.unexpected
   if (error instanceof PackageError) return packageCodes[error.code]
+  if (error instanceof SecretError) return secretCodes[error.code]
   if (error instanceof FileError) {
     if (error.code === 'not-found') return exitCodes.notFound
     return error.code === 'permission-denied' ? exitCodes.notPermitted : exitCodes.unexpected
@@ -82,6 +85,14 @@ const packageCodes: Readonly<Record<PackageErrorCode, number>> = {
   incompatible: exitCodes.incompatible,
   'not-found': exitCodes.notFound,
   unreachable: exitCodes.network,
+}
+
+const secretCodes: Readonly<Record<SecretErrorCode, number>> = {
+  'keeper-missing': exitCodes.notFound,
+  'keeper-unavailable': exitCodes.network,
+  'keeper-refused': exitCodes.notPermitted,
+  'wrong-key': exitCodes.integrity,
+  malformed: exitCodes.integrity,
 }
 
 const systemCodes: Readonly<Record<string, number>> = {

@@ -744,7 +744,7 @@ export const serverSchema = {
             },
             "master_key": {
               "type": "string",
-              "description": "Master key, base64; better given by master_key_path or SFTPGO_KMS__SECRETS__MASTER_KEY_FILE.",
+              "description": "Master key, any text; better given by master_key_path or SFTPGO_KMS__SECRETS__MASTER_KEY_FILE.",
               "default": "",
               "x-secret": true
             },
@@ -1311,25 +1311,13 @@ export const serverSchema = {
             "properties": {
               "scheme": {
                 "type": "string",
-                "description": "The scheme of the key addresses it serves.",
-                "enum": [
-                  "awskms",
-                  "gcpkms",
-                  "hashivault",
-                  "azurekeyvault",
-                  "ocikeyvault"
-                ]
+                "description": "The scheme of the key addresses it serves: awskms, gcpkms, hashivault, azurekeyvault, ocikeyvault, or one of your own.",
+                "pattern": "^(?!local$|builtin$)[a-z][a-z0-9+.-]{0,31}$"
               },
               "encrypted_status": {
                 "type": "string",
-                "description": "How the secrets it sealed are marked: AWS, GCP, VaultTransit, AzureKeyVault and OracleKeyVault, in the order of the schemes.",
-                "enum": [
-                  "AWS",
-                  "GCP",
-                  "VaultTransit",
-                  "AzureKeyVault",
-                  "OracleKeyVault"
-                ]
+                "description": "How the secrets it sealed are marked: AWS, GCP, VaultTransit, AzureKeyVault and OracleKeyVault, in the order of the schemes, or one of your own.",
+                "pattern": "^(?!Plain$|Redacted$|Secretbox$|AES-256-GCM$)[A-Za-z][A-Za-z0-9._-]{0,31}$"
               }
             }
           },

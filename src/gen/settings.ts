@@ -94,10 +94,10 @@ export interface PluginIpfilterOptionsSettings {
 
 /** Which secrets a kms plugin keeps. */
 export interface PluginKmsOptionsSettings {
-  /** The scheme of the key addresses it serves. */
-  readonly scheme: "awskms" | "gcpkms" | "hashivault" | "azurekeyvault" | "ocikeyvault"
-  /** How the secrets it sealed are marked: AWS, GCP, VaultTransit, AzureKeyVault and OracleKeyVault, in the order of the schemes. */
-  readonly encrypted_status: "AWS" | "GCP" | "VaultTransit" | "AzureKeyVault" | "OracleKeyVault"
+  /** The scheme of the key addresses it serves: awskms, gcpkms, hashivault, azurekeyvault, ocikeyvault, or one of your own. */
+  readonly scheme: string
+  /** How the secrets it sealed are marked: AWS, GCP, VaultTransit, AzureKeyVault and OracleKeyVault, in the order of the schemes, or one of your own. */
+  readonly encrypted_status: string
 }
 
 /** What a notifier is told. */
@@ -214,7 +214,7 @@ export interface KmsSettings {
 export interface KmsSecretsSettings {
   /** Key to seal with: empty or local:// for a key of this machine, builtin:// for AES-256-GCM, else a URL whose scheme a kms plugin serves. Default: "". */
   readonly url: string
-  /** Master key, base64; better given by master_key_path or SFTPGO_KMS__SECRETS__MASTER_KEY_FILE. Default: "". */
+  /** Master key, any text; better given by master_key_path or SFTPGO_KMS__SECRETS__MASTER_KEY_FILE. Default: "". */
   readonly master_key: string
   /** File that holds the master key. Default: "". */
   readonly master_key_path: string

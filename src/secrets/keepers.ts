@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { SecretError } from '../base/errors.ts'
+import type { KeyKeeper } from '../slots/kms/contract.ts'
+import { createBuiltinKeeper, createSecretboxKeeper, type LocalKeeper } from './local-keepers.ts'
+import { isEmptySecret, plainStatus, redactedStatus, Secret, type StoredSecret } from './secret.ts'
+
+/** Seals new secrets with the one configured keeper, and opens each secret with the keeper that sealed it. */
+export interface Keepers {
+  /** `additionalData` is bound to the secret: the user's name, `folder_NAME`, `group_NAME`. */
+  seal(secret: Secret, additionalData: string): Promise<StoredSecret>
+  /** Opens a secret; a plain one is given as it is. Throws a `SecretError` that names the keeper, never the secret. */
+  open(stored: StoredSecret): Promise<Secret>
+  /** Whether `stored` is sealed as a new secret would be now. */
+  isCurrent(stored: StoredSecret): boolean
+  /** What seals new secrets, for people: `local`, `builtin`, or the plugin's scheme. */
+  readonly current: string
+  /** Drops every opened key from memory. */
+  forget(): void
+}
+
+/** A kms plugin, as configured. It may be down right now. */
+export interface PluginKeeper {
+  /** The configuration entry's name. */
+  readonly name: string
+  readonly scheme: string
+  /** The status that marks secrets it sealed. */
+  readonly status: string
+  /** The plugin when it can be asked. */
+  keeper(): KeyKeeper | undefined
+}
+
+/** How secrets are kept. */
+export interface KeepersOptions {
+  /** `kms.secrets.url`; empty means `local://`. */
+  readonly url: string
+  /** Empty: none. */
+  readonly masterKey?: string
+  readonly plugins?: readonly PluginKeeper[]
+  /** How long an opened secret of a plugin stays in memory; 0: not at all. */
+  readonly cacheTimeMs: number
+  readonly clock?: Clock
+}
+
+/** Most opened secrets in memory; the oldest goes first. */
+const mostCached = 10_000
+
+/** Joins the local keepers and the kms plugins. Throws a `SecretError` when nothing answers to the scheme of `url`. */
+export function createKeepers(options: KeepersOptions): Keepers {
+  const { url, masterKey = '', plugins = [], cacheTimeMs, clock = systemClock } = options
+  const secretbox = createSecretboxKeeper(masterKey)
+  const builtin = createBuiltinKeeper()
+  const locals: readonly LocalKeeper[] = [secretbox, builtin]
+  const current = currentKeeper()
+  const cache = new Map<string, { readonly until: number; readonly opened: Promise<Secret> }>()
+
+  return {
+    current: 'scheme' in current ? current.scheme : current === builtin ? 'builtin' : 'local',
+    async seal(secret, additionalData) {
+      if (!('scheme' in current)) return current.seal(secret, additionalData)
+      const request = { payload: secret.reveal(), additionalData, url, masterKey }
+      const sealed = await asked(current, 'seal', (keeper) => keeper.seal(request))
+      return {
+        ...{ status: current.status, payload: sealed.payload, url },
+        ...(sealed.key === '' ? {} : { key: sealed.key }),
+        ...(additionalData === '' ? {} : { additional_data: additionalData }),
+        ...(sealed.mode === 0 ? {} : { mode: sealed.mode }),
+      }
+    },
+    open: async (stored) => {
+      if (isEmptySecret(stored)) throw new SecretError('malformed', 'There is no secret to open')
+      if (stored.status === plainStatus) return new Secret(stored.payload ?? '')
+      if (stored.status === redactedStatus)
+        throw new SecretError('malformed', 'A redacted secret stands for another and opens nothing')
+      const local = locals.find(({ status }) => status === stored.status)
+      if (local !== undefined) return local.open(stored)
+      return openOnce(stored)
+    },
+    isCurrent(stored) {
+      if (stored.status !== current.status) return false
+      if ('scheme' in current) return (stored.url ?? url) === url
+      return current !== secretbox || (stored.mode ?? 0) === (masterKey === '' ? 0 : 1)
+    },
+    forget: () => cache.clear(),
+  }
+
+  function currentKeeper(): LocalKeeper | PluginKeeper {
+    if (url === '' || url.startsWith('local://')) return secretbox
+    if (url.startsWith('builtin://')) return builtin
+    const plugin = plugins.find(({ scheme }) => url.startsWith(`${scheme}:`))
+    if (plugin !== undefined) return plugin
+    const scheme = url.slice(0, Math.max(0, url.indexOf(':')))
+    throw new SecretError(
+      'keeper-missing',
+      `No kms plugin is configured for the scheme "${scheme}" of kms.secrets.url`,
+    )
+  }
+
+  /** Concurrent opens of one secret are one call, and what it opened stays in memory for a while. */
+  function openOnce(stored: StoredSecret): Promise<Secret> {
+    const id = createHash('sha256').update(JSON.stringify(stored)).digest('base64')
+    const known = cache.get(id)
+    if (known !== undefined && known.until > clock.monotonic()) return known.opened
+    const opened = openWithPlugin(stored)
+    cache.delete(id)
+    // Until it is open it is shared for as long as the call takes, and after that for the time that was set.
+    cache.set(id, { until: Number.POSITIVE_INFINITY, opened })
+    opened.then(
+      () =>
+        cacheTimeMs > 0
+          ? cache.set(id, { until: clock.monotonic() + cacheTimeMs, opened })
+          : cache.delete(id),
+      () => cache.delete(id),
+    )
+    for (const oldest of cache.keys()) {
+      if (cache.size <= mostCached) break
+      cache.delete(oldest)
+    }
+    return opened
+  }
+
+  async function openWithPlugin(stored: StoredSecret): Promise<Secret> {
+    const { status = '', payload = '', key = '', additional_data: additionalData = '', mode = 0 } = stored
+    const plugin = plugins.find((one) => one.status === status)
+    if (plugin === undefined)
+      throw new SecretError('keeper-missing', `No kms plugin is configured for secrets marked "${status}"`)
+    const address = stored.url ?? (url.startsWith(`${plugin.scheme}:`) ? url : '')
+    const request = { payload, key, additionalData, mode, url: address, masterKey }
+    return new Secret(await asked(plugin, 'open', (keeper) => keeper.open(request)))
+  }
+}
+
+async function asked<T>(
+  plugin: PluginKeeper,
+  what: 'seal' | 'open',
+  ask: (keeper: KeyKeeper) => Promise<T>,
+): Promise<T> {
+  const keeper = plugin.keeper()
+  if (keeper === undefined)
+    throw new SecretError('keeper-unavailable', `The kms plugin "${plugin.name}" does not run`)
+  try {
+    return await ask(keeper)
+  } catch (cause) {
+    throw new SecretError(failureCode(cause), `The kms plugin "${plugin.name}" could not ${what} a secret`, {
+      cause,
+    })
+  }
+}
+
+/** A plugin that answered "no" has lost the key or never had it; one that did not answer may answer later. */
+function failureCode(cause: unknown): 'keeper-refused' | 'keeper-unavailable' {
+  const code: unknown = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  return code === 'refused' || code === 'failed' ? 'keeper-refused' : 'keeper-unavailable'
+}
