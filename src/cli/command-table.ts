@@ -65,6 +65,11 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/status.ts')).status,
   },
   {
+    words: 'sftp-server',
+    summary: "Serve SFTP on standard input and output, as OpenSSH's program of that name",
+    load: async () => (await import('./commands/sftp-server.ts')).sftpServer,
+  },
+  {
     words: 'version',
     summary: 'Print the version and what it runs on',
     load: async () => (await import('./commands/version.ts')).version,

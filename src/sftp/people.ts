@@ -1,4 +1,4 @@
-import type { VirtualPath } from '../base/virtual-path.ts'
+import { rootPath, type VirtualPath } from '../base/virtual-path.ts'
 
 /** Names of owners and homes, one character per byte, as far as the client may learn them. */
 export interface People {
@@ -6,7 +6,7 @@ export interface People {
   userName(uid: number): string
   /** The name of a group id, or an empty string. */
   groupName(gid: number): string
-  /** Where `~name` is; undefined for everybody whom the client may not ask about. */
+  /** Where `~name` is, and `~` for an empty name; undefined for everybody whom the client may not ask about. */
   homeOf(name: string): VirtualPath | undefined
 }
 
@@ -15,4 +15,13 @@ export const namelessPeople: People = {
   userName: () => '',
   groupName: () => '',
   homeOf: () => undefined,
+}
+
+/** A virtual user knows their own name and home and nobody else's: names of this machine stay unsaid. */
+export function peopleFor(self: { readonly username: string; readonly uid: number }): People {
+  return {
+    userName: (uid) => (self.uid > 0 && uid === self.uid ? self.username : ''),
+    groupName: () => '',
+    homeOf: (name) => (name === self.username ? rootPath : undefined),
+  }
 }

@@ -28,32 +28,29 @@ export class SftpPeer implements AsyncDisposable {
   #nextId = 1
 
   constructor(files: UserFiles, options: SessionOptions & { readonly windowBytes?: number } = {}) {
-    const peer = this
     const { windowBytes = 64 * 1024 } = options
     const stream: ByteStream = {
       copies: true,
-      get queuedBytes() {
-        return peer.heldBytes
+      queuedBytes: 0,
+      start: (receiver) => {
+        this.#receiver = receiver
       },
-      start(receiver) {
-        peer.#receiver = receiver
-      },
-      send(bytes) {
+      send: (bytes) => {
         const copy = Buffer.from(bytes)
-        if (peer.#reading) {
-          peer.#take(copy)
+        if (this.#reading) {
+          this.#take(copy)
           return true
         }
-        peer.#held.push(copy)
-        peer.heldBytes += copy.length
-        return peer.heldBytes < windowBytes
+        this.#held.push(copy)
+        this.heldBytes += copy.length
+        return this.heldBytes < windowBytes
       },
-      consumed(bytes) {
-        peer.consumedBytes += bytes
+      consumed: (bytes) => {
+        this.consumedBytes += bytes
       },
-      end(exitStatus) {
-        peer.exitStatus = exitStatus
-        peer.#wake()
+      end: (exitStatus) => {
+        this.exitStatus = exitStatus
+        this.#wake()
       },
     }
     this.session = serveSession(stream, files, options)

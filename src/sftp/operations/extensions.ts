@@ -201,7 +201,7 @@ function expanded(raw: string, conversation: Conversation): VirtualPath {
 
 /** The same answer for everybody whom the client may not ask about, whether they exist or not. */
 function homeOf(name: string, { people, files }: Conversation): VirtualPath {
-  const home = name === '' ? files.startDirectory : people.homeOf(name)
+  const home = people.homeOf(name) ?? (name === '' ? files.startDirectory : undefined)
   if (home === undefined) throw new FileError('not-found', 'Cannot tell the home of this user')
   return home
 }
