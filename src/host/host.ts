@@ -10,6 +10,7 @@ import { reasonOf } from './instance-state.ts'
 import { Instance, usualPace, type InstancePace, type InstanceSurroundings } from './instance.ts'
 import type { OutputRecord } from './output.ts'
 import { sameProcess, type PluginEntry } from './plugin-entry.ts'
+import { requireUniqueKeepers } from './key-keepers.ts'
 import { statusOf, type PluginStatus } from './plugin-status.ts'
 import { openProcessRecords } from './process-record.ts'
 
@@ -111,7 +112,8 @@ export async function openPluginHost(options: PluginHostOptions): Promise<Plugin
 export class PluginHost implements AsyncDisposable {
   readonly #around: InstanceSurroundings
   readonly #hostDeath: HostDeath
-  readonly #readyListeners = new Set<() => void>()
+  readonly #readyListeners = new Set<(name: string) => void>()
+  readonly #dialogues = new Map<string, Map<string, unknown>>()
   #instances: Instance[] = []
   #reloading: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -129,6 +131,7 @@ export class PluginHost implements AsyncDisposable {
   /** Starts the entries. Called once. */
   begin(entries: readonly PluginEntry[]): void {
     requireUniqueNames(entries)
+    requireUniqueKeepers(entries)
     this.#instances = entries.map((entry) => this.#make(entry))
     for (const instance of this.#instances) instance.start()
   }
@@ -145,6 +148,14 @@ export class PluginHost implements AsyncDisposable {
       .map((instance) => filledSlot<N>(instance))
   }
 
+  /** The contract of one plugin, as it is now. Throws `not-ready` with the reason when it cannot be asked. */
+  ask<N extends SlotName>(slot: N, name: string): SlotApi<N> {
+    const found = this.configured(slot).find((filled) => filled.name === name)
+    if (found?.api !== undefined) return found.api
+    const why = found?.reason === undefined ? '' : `: ${found.reason.message}`
+    throw new PluginError('not-ready', `"${name}" cannot be asked now${why}`, { cause: found?.reason })
+  }
+
   /** Those of them that are ready now. */
   filled<N extends SlotName>(slot: N): readonly (FilledSlot<N> & { readonly api: SlotApi<N> })[] {
     return this.configured(slot).flatMap((filled) => {
@@ -153,8 +164,15 @@ export class PluginHost implements AsyncDisposable {
     })
   }
 
-  /** Calls `action` when any plugin becomes ready. */
-  onReady(action: () => void): () => void {
+  /** Which process each running dialogue of an auth plugin belongs to. */
+  dialoguesOf(name: string): Map<string, unknown> {
+    const found = this.#dialogues.get(name) ?? new Map<string, unknown>()
+    this.#dialogues.set(name, found)
+    return found
+  }
+
+  /** Calls `action` with the name when any plugin becomes ready, whichever process fills it then. */
+  onReady(action: (name: string) => void): () => void {
     this.#readyListeners.add(action)
     return () => this.#readyListeners.delete(action)
   }
@@ -187,6 +205,7 @@ export class PluginHost implements AsyncDisposable {
    */
   reload(entries: readonly PluginEntry[]): Promise<ReloadReport> {
     requireUniqueNames(entries)
+    requireUniqueKeepers(entries)
     const next = this.#reloading.then(() => this.#reload(entries))
     this.#reloading = next.catch(() => {})
     return next
@@ -246,7 +265,7 @@ export class PluginHost implements AsyncDisposable {
     const works = next.state.at === 'ready'
     const oldRuns = old?.state.at === 'ready' && isEnabled(old.entry) && old.entry.type === entry.type
     if (works || !oldRuns) {
-      if (works) (old === undefined ? report.started : report.replaced).push(entry.name)
+      if (works) (oldRuns ? report.replaced : report.started).push(entry.name)
       this.#noteProblem(next, false, report)
       return next
     }
@@ -263,7 +282,7 @@ export class PluginHost implements AsyncDisposable {
   #make(entry: PluginEntry): Instance {
     const instance = new Instance(entry, this.#around)
     instance.onReady(() => {
-      for (const listener of this.#readyListeners) listener()
+      for (const listener of this.#readyListeners) listener(entry.name)
     })
     return instance
   }

@@ -31,7 +31,7 @@ export interface PluginEntry extends ProgramEntry {
   readonly whenRefused?: 'refuse' | 'next' | undefined
   /** `auth_options.scope`: 1 password, 2 public key, 4 keyboard-interactive, 8 certificate. */
   readonly scope?: number
-  /** `kms_options`. */
+  /** `kms_options`: which secrets it keeps. Unique among all entries. */
   readonly keeper?: { readonly scheme: string; readonly encryptedStatus: string }
 }
 
