@@ -1,4 +1,6 @@
 import { constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { deadline } from '../base/deadline.ts'
 import { messageOf, PluginError } from '../base/errors.ts'
 import { Empty } from '../gen/google/protobuf/empty.ts'
@@ -10,7 +12,7 @@ import { exchange, headersOf, openStream } from './exchange.ts'
 import { FrameReader, frameOf } from './framing.ts'
 import type { PluginAddress } from './handshake.ts'
 import type { CallOptions, Caller, MethodDescription, ServiceDescription } from './service.ts'
-import { connectError, openSession, type MutualTls } from './session.ts'
+import { connectError, openSession, type MutualTls, type OpenSession } from './session.ts'
 
 /** Where the plugin is and what may pass. */
 export interface ChannelOptions {
@@ -58,8 +60,7 @@ export interface PrintedBytes {
  */
 export async function openChannel(options: ChannelOptions): Promise<Channel> {
   const signal = deadline(options.timeoutMs ?? 10_000, options.signal)
-  const session = await openSession({ ...options, signal })
-  const channel = new Channel(session, options)
+  const channel = new Channel(await openSession({ ...options, signal }), options)
   try {
     await channel.health({ signal, timeoutMs: options.timeoutMs ?? 10_000 })
     return channel
@@ -74,21 +75,37 @@ export class Channel {
   /** Resolves when the connection has ended, whoever ended it. */
   readonly closed: Promise<void>
   readonly #session: ClientHttp2Session
+  readonly #socket: Socket
   readonly #options: ChannelOptions
   readonly #streams = new Set<ClientHttp2Stream>()
   #lastError: Error | undefined
   #reason: PluginError | undefined
 
-  constructor(session: ClientHttp2Session, options: ChannelOptions) {
+  constructor({ session, socket }: OpenSession, options: ChannelOptions) {
     this.#session = session
+    this.#socket = socket
     this.#options = options
-    session.on('error', (error) => (this.#lastError ??= error))
-    this.closed = new Promise((resolve) => void session.once('close', resolve))
+    const noteError = (error: Error): void => void (this.#lastError ??= error)
+    session.on('error', noteError)
+    socket.on('error', noteError)
+    // The socket's word counts: a session that the other side ended while it began never says that it closed.
+    this.closed = new Promise((resolve) => {
+      session.once('close', resolve)
+      socket.once('close', () => {
+        session.destroy()
+        resolve()
+      })
+    })
   }
 
   /** Whether calls can be made now. */
   get isOpen(): boolean {
     return !this.#session.closed && !this.#session.destroyed
+  }
+
+  /** As in `TLSv1.3`; undefined in plaintext. */
+  get tlsVersion(): string | undefined {
+    return this.#socket instanceof TLSSocket ? (this.#socket.getProtocol() ?? undefined) : undefined
   }
 
   /** Why the connection ended, when its socket said so. */
@@ -165,7 +182,8 @@ export class Channel {
     this.#reason ??= reason
     // A stream that is not cancelled would go on swallowing what the plugin prints.
     for (const stream of this.#streams) stream.close(constants.NGHTTP2_CANCEL)
-    if (!this.#session.destroyed) this.#session.destroy()
+    this.#session.destroy()
+    this.#socket.destroy()
     await this.closed
   }
 

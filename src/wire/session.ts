@@ -20,19 +20,24 @@ export interface SessionOptions {
   readonly signal: AbortSignal
 }
 
+/** An HTTP/2 connection and the socket below it. */
+export interface OpenSession {
+  readonly session: ClientHttp2Session
+  readonly socket: Socket
+}
+
 /**
  * Opens one HTTP/2 connection to a plugin. It is never opened again by itself: a plugin whose connection ended is
  * gone, and the next one has another certificate.
  */
-export async function openSession({ address, tls, signal }: SessionOptions): Promise<ClientHttp2Session> {
+export async function openSession({ address, tls, signal }: SessionOptions): Promise<OpenSession> {
   const socket = await openSocket(address, tls, signal)
   const session = connectHttp2(`${tls === undefined ? 'http' : 'https'}://localhost`, {
-    // The type of TLS sockets is what http2 wants for both schemes.
     createConnection: () => socket,
     maxSessionMemory: 64,
     settings: { enablePush: false, initialWindowSize: 1 << 20, maxHeaderListSize: 64 * 1024 },
   })
-  return session
+  return { session, socket }
 }
 
 function openSocket(
@@ -113,6 +118,8 @@ function reasonOf(error: Error, code: string): string {
   if (code === 'DEPTH_ZERO_SELF_SIGNED_CERT' || code === 'SELF_SIGNED_CERT_IN_CHAIN') {
     return 'it presents another certificate than it announced'
   }
+  const alert = /alert ([a-z ]+):/.exec(error.message)?.[1]
+  if (alert !== undefined) return `it does not take our certificate ("${alert}")`
   if (code === 'ECONNRESET' || code === 'EPIPE' || code === '')
     return 'it ended the connection during the TLS handshake'
   return messageOf(error)

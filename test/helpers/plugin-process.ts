@@ -35,6 +35,8 @@ export interface StartOptions {
   readonly environment?: Readonly<Record<string, string>>
   readonly settings?: Readonly<Record<string, unknown>>
   readonly command?: readonly string[]
+  /** Default: a new one. */
+  readonly identity?: Identity
 }
 
 /** A running plugin process, as a host sees it. */
@@ -55,7 +57,7 @@ export interface PluginProcess extends AsyncDisposable {
 export async function startPlugin(file: string, options: StartOptions = {}): Promise<PluginProcess> {
   const { slot = 'auth', mutualTls = true } = options
   const directory = temporaryDirectory()
-  const identity = await createIdentity()
+  const identity = options.identity ?? (await createIdentity())
   const [command = process.execPath, ...args] = options.command ?? [process.execPath, file]
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],

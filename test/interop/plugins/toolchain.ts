@@ -1,0 +1,44 @@
+import { spawnSync } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** The programs made from `go/`, or why there are none. */
+export type GoPrograms = { readonly folder: string } | { readonly missing: string }
+
+/** Builds the Go side once: 40 seconds the first time on a machine, then Go's own cache answers. */
+export function buildGoPrograms(): GoPrograms {
+  const version = spawnSync('go', ['version'], { encoding: 'utf8' })
+  if (version.status !== 0) return { missing: 'Go is not installed' }
+  const folder = join(tmpdir(), `sftpgo-ts-go-interop-${process.getuid?.() ?? 0}`)
+  const built = spawnSync('go', ['build', '-trimpath', '-o', `${folder}/`, './...'], {
+    cwd: join(import.meta.dirname, 'go'),
+    encoding: 'utf8',
+    timeout: 170_000,
+  })
+  if (built.status === 0) return { folder }
+  const offline = /dial tcp|no such host|i\/o timeout|connection refused|proxy/i.test(built.stderr)
+  if (offline) return { missing: 'Go modules cannot be downloaded here' }
+  throw new Error(`The Go programs do not build: ${built.stderr}`)
+}
+
+/** A Python with grpcio, or why there is none. */
+export type PythonWithGrpc = { readonly python: string } | { readonly missing: string }
+
+/** Looks for grpcio where `SFTPGO_TS_TEST_PYTHON` says, then in `python3`. */
+export function findPythonWithGrpc(): PythonWithGrpc {
+  const candidates = [process.env['SFTPGO_TS_TEST_PYTHON'], 'python3'].filter((name) => name !== undefined)
+  for (const python of candidates) {
+    const found = spawnSync(
+      python,
+      ['-c', 'import grpc, google.protobuf, cryptography, sys; print(sys.executable)'],
+      {
+        encoding: 'utf8',
+      },
+    )
+    if (found.status === 0) return { python: found.stdout.trim() }
+  }
+  return {
+    missing:
+      'No Python with grpcio (pip install grpcio protobuf cryptography, or name one in SFTPGO_TS_TEST_PYTHON)',
+  }
+}
