@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -93,7 +93,7 @@ async function readHostKey(library: SshLibrary, path: string, log: Logger): Prom
 /** Writes a new key so that it is there whole or not at all, and never readable by others; who comes second takes the first one's. */
 async function makeHostKey(path: string, text: string): Promise<void> {
   await mkdir(path.slice(0, path.lastIndexOf('/') + 1) || '.', { recursive: true, mode: 0o700 })
-  const draft = `${path}.${process.pid}.new`
+  const draft = `${path}.${randomBytes(6).toString('hex')}.new`
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
   try {
     const file = await open(draft, flags, 0o600)

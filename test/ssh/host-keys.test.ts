@@ -1,0 +1,84 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { silentLogger } from '../../src/base/log.ts'
+import { fingerprintOf, loadHostKeys, type HostKeySource } from '../../src/ssh/host-keys.ts'
+import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+import { rawLibrary } from './raw-client.ts'
+
+const modern = (type: string): boolean => type === 'ssh-ed25519' || type === 'ssh-rsa'
+
+describe('host keys', () => {
+  it('are made on the first start, readable by nobody else, and stay the same on the second', async () => {
+    using folder = temporaryDirectory()
+    const first = await load({ files: [], folder: `${folder.path}/keys`, allowed: modern })
+    expect(first.map((key) => key.type)).toEqual(['ssh-ed25519', 'ssh-rsa'])
+    for (const name of ['id_ed25519', 'id_rsa'])
+      expect(statSync(`${folder.path}/keys/${name}`).mode & 0o777).toBe(0o600)
+    expect(readdirSync(`${folder.path}/keys`).sort()).toEqual(['id_ed25519', 'id_rsa'])
+    const second = await load({ files: [], folder: `${folder.path}/keys`, allowed: modern })
+    expect(second.map((key) => fingerprintOf(key.publicBlob))).toEqual(
+      first.map((key) => fingerprintOf(key.publicBlob)),
+    )
+  })
+
+  it('have the fingerprints that ssh-keygen prints, and RSA has 3072 bits', async () => {
+    using folder = temporaryDirectory()
+    const keys = await load({ files: [], folder: folder.path, allowed: modern })
+    for (const [index, name] of ['id_ed25519', 'id_rsa'].entries()) {
+      const printed = execFileSync('ssh-keygen', ['-lf', folder.file(name)], { encoding: 'utf8' })
+      expect(printed).toContain(fingerprintOf(keys[index]!.publicBlob))
+      if (name === 'id_rsa') expect(printed).toMatch(/^3072 /)
+    }
+  })
+
+  it("that ssh-keygen made are read: OpenSSH's own form and PEM, ECDSA where it is allowed", async () => {
+    using folder = temporaryDirectory()
+    const make = (name: string, ...more: string[]): void =>
+      void execFileSync('ssh-keygen', ['-q', '-N', '', '-f', folder.file(name), ...more])
+    make('ed', '-t', 'ed25519')
+    make('rsa', '-t', 'rsa', '-b', '2048', '-m', 'PEM')
+    make('ec', '-t', 'ecdsa', '-b', '384')
+    const files = ['ed', 'rsa', 'ec']
+    const keys = await load({ files, folder: folder.path, allowed: () => true })
+    expect(keys.map((key) => key.type)).toEqual(['ssh-ed25519', 'ssh-rsa', 'ecdsa-sha2-nistp384'])
+    for (const [index, name] of files.entries()) {
+      const [, blob = ''] = readFileSync(folder.file(`${name}.pub`), 'utf8').split(' ')
+      expect(keys[index]?.publicBlob.toString('base64')).toBe(blob)
+    }
+    await expect(load({ files, folder: folder.path, allowed: modern })).rejects.toThrow('is not offered')
+  })
+
+  it('that others could read are closed to them', async () => {
+    using folder = temporaryDirectory()
+    await load({ files: ['id_ed25519'], folder: folder.path, allowed: modern })
+    chmodSync(folder.file('id_ed25519'), 0o644)
+    await load({ files: ['id_ed25519'], folder: folder.path, allowed: modern })
+    expect(statSync(folder.file('id_ed25519')).mode & 0o777).toBe(0o600)
+  })
+
+  it("that are missing, encrypted or no keys are refused with the file's name", async () => {
+    using folder = temporaryDirectory()
+    const one = (name: string): Promise<unknown> =>
+      load({ files: [name], folder: folder.path, allowed: modern })
+    await expect(one('my_key')).rejects.toMatchObject({ code: 'file-unreadable' })
+    writeFileSync(folder.file('junk'), 'not a key', { mode: 0o600 })
+    await expect(one('junk')).rejects.toThrow(/Cannot use the host key ".*junk"/)
+    execFileSync('ssh-keygen', ['-q', '-N', 'secret', '-t', 'ed25519', '-f', folder.file('locked')])
+    await expect(one('locked')).rejects.toThrow(/Cannot use the host key ".*locked"/)
+    writeFileSync(folder.file('public'), readFileSync(folder.file('locked.pub')), { mode: 0o600 })
+    await expect(one('public')).rejects.toThrow('no private key')
+  })
+
+  it('made by two starts at once are the same', async () => {
+    using folder = temporaryDirectory()
+    const source = { files: ['id_ed25519'], folder: folder.path, allowed: modern }
+    const both = await Promise.all([load(source), load(source)])
+    const [one, two] = both.map((keys) => fingerprintOf(keys[0]!.publicBlob))
+    expect(one).toBe(two)
+  })
+})
+
+async function load(source: HostKeySource) {
+  return loadHostKeys(await rawLibrary(), source, silentLogger)
+}
