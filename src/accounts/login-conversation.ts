@@ -42,11 +42,8 @@ export interface LoginConversation {
   provedKey(username: string, key: OfferedKey, proof: KeyProof): Promise<LoginAnswer>
   /** `ask` shows questions and returns the answers, or undefined when the client gave up. */
   keyboardInteractive(username: string, ask: AskClient): Promise<LoginAnswer>
-  /**
-   * The connection is over: logged in or not. Late answers are dropped. `negotiationFailure` says why no key
-   * exchange came about, where none did.
-   */
-  end(negotiationFailure?: string): void
+  /** The connection is over: logged in or not. Late answers are dropped. */
+  end(): void
 }
 
 /** Shows questions to the client. */

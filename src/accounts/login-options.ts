@@ -42,10 +42,10 @@ export interface LoginEvents {
   recordLog(event: LoginEvent): void
 }
 
-/** 1 login failed, 2 unknown user, 3 no login tried, 4 negotiation failed, 5 login succeeded. */
+/** 1 login failed, 2 unknown user, 5 login succeeded; connections without a login are told by `ssh`. */
 export interface LoginEvent {
   readonly kind: 'log'
-  readonly event: 1 | 2 | 3 | 4 | 5
+  readonly event: 1 | 2 | 5
   readonly username: string
   readonly protocol: string
   readonly address: string

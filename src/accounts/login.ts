@@ -138,22 +138,20 @@ class Conversation implements LoginConversation {
     )
   }
 
-  end(negotiationFailure?: string): void {
+  end(): void {
     if (this.#over) return
     this.#over = true
     this.#gone.abort()
     const { log } = this.#shared.options
-    if (negotiationFailure !== undefined) this.#tell(4, '', negotiationFailure)
-    else if (!this.#tried) {
-      this.#tell(3, '', 'no login tried')
-      this.#shared.options.admission.offend(this.#address, 'no-auth')
-    } else if (this.#keyFailure !== undefined) {
+    // That nobody tried is told by `ssh`, which also knows of those who never got this far.
+    if (!this.#tried) this.#shared.options.admission.offend(this.#address, 'no-auth')
+    else if (this.#keyFailure !== undefined) {
       const { username, refusal } = this.#keyFailure
       this.#blame(username, refusal)
     }
     const story = this.#story.end(this.#tried ? 'refused' : 'left')
     if (this.#tried) log.info('login refused', { ...story })
-    else log.debug('connection left without login', { ...story, reason: negotiationFailure })
+    else log.debug('connection left without login', { ...story })
   }
 
   /** Decides one request: who is meant, is it proved, and may they come in now. */
@@ -361,7 +359,7 @@ class Conversation implements LoginConversation {
     return this.#shared.options.admission.offend(this.#address, unknown ? 'invalid' : 'valid')
   }
 
-  #tell(event: 1 | 2 | 3 | 4 | 5, username: string, message: string): void {
+  #tell(event: 1 | 2 | 5, username: string, message: string): void {
     const { events } = this.#shared.options
     events.recordLog({ kind: 'log', event, username, protocol: 'SSH', address: this.#address, message })
   }

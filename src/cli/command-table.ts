@@ -70,6 +70,106 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/sftp-server.ts')).sftpServer,
   },
   {
+    words: 'user add',
+    summary: 'Make a user',
+    load: async () => (await import('./commands/user-add.ts')).userAdd,
+  },
+  {
+    words: 'user list',
+    summary: 'List the users',
+    load: async () => (await import('./commands/user-list.ts')).userList,
+  },
+  {
+    words: 'user show',
+    summary: 'Print a user, secrets hidden',
+    load: async () => (await import('./commands/user-show.ts')).userShow,
+  },
+  {
+    words: 'user set',
+    summary: 'Change fields of a user',
+    load: async () => (await import('./commands/user-set.ts')).userSet,
+  },
+  {
+    words: 'user passwd',
+    summary: 'Set the password of a user',
+    load: async () => (await import('./commands/user-passwd.ts')).userPasswd,
+  },
+  {
+    words: 'user key add',
+    summary: 'Give a user a public key',
+    load: async () => (await import('./commands/user-key-add.ts')).userKeyAdd,
+  },
+  {
+    words: 'user key remove',
+    summary: 'Take a public key away from a user',
+    load: async () => (await import('./commands/user-key-remove.ts')).userKeyRemove,
+  },
+  {
+    words: 'user disable',
+    summary: 'Keep a user out and end open sessions',
+    load: async () => (await import('./commands/user-disable.ts')).userDisable,
+  },
+  {
+    words: 'user enable',
+    summary: 'Let a disabled user in again',
+    load: async () => (await import('./commands/user-enable.ts')).userEnable,
+  },
+  {
+    words: 'user remove',
+    summary: 'Remove a user and end open sessions',
+    load: async () => (await import('./commands/user-remove.ts')).userRemove,
+  },
+  {
+    words: 'user sessions',
+    summary: 'List who is logged in',
+    load: async () => (await import('./commands/user-sessions.ts')).userSessions,
+  },
+  {
+    words: 'user disconnect',
+    summary: 'End sessions of a user',
+    load: async () => (await import('./commands/user-disconnect.ts')).userDisconnect,
+  },
+  {
+    words: 'user import',
+    summary: 'Take over a dump of SFTPGo',
+    load: async () => (await import('./commands/user-import.ts')).userImport,
+  },
+  {
+    words: 'why',
+    summary: 'Tell the whole story of a login',
+    load: async () => (await import('./commands/why.ts')).why,
+  },
+  {
+    words: 'ban list',
+    summary: 'List banned addresses',
+    load: async () => (await import('./commands/ban-list.ts')).banList,
+  },
+  {
+    words: 'ban add',
+    summary: 'Ban an address',
+    load: async () => (await import('./commands/ban-add.ts')).banAdd,
+  },
+  {
+    words: 'ban remove',
+    summary: 'End a ban',
+    load: async () => (await import('./commands/ban-remove.ts')).banRemove,
+  },
+  {
+    words: 'address list',
+    summary: 'Print the allow, deny and safe lists',
+    load: async () => (await import('./commands/address-list.ts')).addressList,
+  },
+  {
+    words: 'address add',
+    summary: 'Put a network on a list',
+    load: async () => (await import('./commands/address-add.ts')).addressAdd,
+  },
+  {
+    words: 'address remove',
+    summary: 'Take a network off a list',
+    load: async () => (await import('./commands/address-remove.ts')).addressRemove,
+  },
+  {
     words: 'version',
     summary: 'Print the version and what it runs on',
     load: async () => (await import('./commands/version.ts')).version,

@@ -1,0 +1,342 @@
+import { AccountError } from './account-error.ts'
+import type { AddressLists } from './address-lists.ts'
+import { completeUser, type CompletionOptions } from './complete-user.ts'
+import { parseDump, type Dump } from './dump.ts'
+import { looksHashed } from './password-hash.ts'
+import type { Passwords } from './password.ts'
+import { parseUser } from './parse-user.ts'
+import { withoutSecrets } from './plugin-question.ts'
+import { KeyError, parseAuthorizedKey } from './public-key.ts'
+import { sealPlain, type SecretBox } from './secret-box.ts'
+import type { User } from './user.ts'
+import type { UserStore } from './user-store.ts'
+
+/** Changes accounts on an operator's behalf, and tells everybody who wants to know. */
+export interface UserManager {
+  list(): User[]
+  /** The user as stored, secrets hidden; with groups merged where `complete` is asked for. */
+  show(username: string, complete?: boolean): { readonly user: User; readonly problem?: string }
+  add(fields: NewUser, by: Actor): Promise<User>
+  /** Changes fields by their SFTPGo names; `filters.max_upload_file_size` reaches into an object, null clears. */
+  set(username: string, changes: Readonly<Record<string, unknown>>, by: Actor): Promise<User>
+  setPassword(username: string, password: string, by: Actor): Promise<void>
+  addKey(username: string, line: string, by: Actor): Promise<string>
+  /** By fingerprint or by the key itself. */
+  removeKey(username: string, key: string, by: Actor): Promise<void>
+  setStatus(username: string, status: 0 | 1, by: Actor): Promise<void>
+  remove(username: string, by: Actor): Promise<void>
+  /** Takes over a dump of SFTPGo, as text, and reports what was not. */
+  importDump(text: string, options: { readonly addOnly: boolean }, by: Actor): Promise<ImportReport>
+}
+
+/** Who changes something: the name of the operator, for notifiers. */
+export interface Actor {
+  readonly name: string
+}
+
+/** A user to make. What is left out is SFTPGo's zero, with all permissions on "/". */
+export interface NewUser {
+  readonly username: string
+  /** In clear; or a hash, stored as it is. */
+  readonly password?: string
+  readonly record?: Readonly<Record<string, unknown>>
+}
+
+/** What became of a dump. */
+export interface ImportReport {
+  readonly users: readonly ImportedUser[]
+  readonly groups: readonly string[]
+  readonly folders: readonly string[]
+  readonly addressRules: number
+  /** Sections and entries that have no counterpart here. */
+  readonly notCarriedOver: readonly string[]
+}
+
+/** What became of one user. */
+export interface ImportedUser {
+  readonly username: string
+  readonly result: 'added' | 'updated' | 'kept' | 'skipped'
+  /** Why it was skipped. */
+  readonly problems: readonly string[]
+  /** Fields that are not supported here. */
+  readonly notCarriedOver: readonly string[]
+}
+
+/** The part of the event log that changes of accounts use. */
+export interface AccountEvents {
+  recordProvider(event: AccountEvent): Promise<void>
+}
+
+/** A change of an account, in SFTPGo's words. */
+export interface AccountEvent {
+  readonly kind: 'provider'
+  readonly action: 'add' | 'update' | 'delete'
+  readonly objectType: string
+  readonly objectName: string
+  readonly objectData: string
+  readonly username: string
+  readonly address: string
+  readonly role: string
+}
+
+/** What the manager stands on. */
+export interface UserManagerOptions {
+  readonly store: UserStore
+  readonly lists: AddressLists
+  readonly passwords: Passwords
+  readonly secrets: SecretBox
+  readonly events: AccountEvents
+  readonly completion: CompletionOptions
+  readonly now: () => number
+  /** Where homes lie for users that are made without one. */
+  readonly homeOf: (username: string) => string
+}
+
+/** Creates the manager. */
+export function createUserManager(options: UserManagerOptions): UserManager {
+  const { store, passwords, now } = options
+
+  const existing = (username: string): User => {
+    const user = store.findUser(username)
+    if (user === undefined) throw new AccountError('not-found', `There is no user "${username}"`)
+    return user
+  }
+  const changeable = (username: string): void => {
+    if (!store.canChange(username))
+      throw new AccountError('read-only', `"${username}" is kept in the users file; change it there`)
+  }
+  const tell = (
+    action: AccountEvent['action'],
+    type: string,
+    name: string,
+    data: object,
+    by: Actor,
+  ): Promise<void> =>
+    options.events.recordProvider({
+      ...{ kind: 'provider', action, objectType: type, objectName: name, username: by.name, address: '' },
+      objectData: JSON.stringify(data),
+      role: '',
+    })
+  const change = async (username: string, by: Actor, action: (user: User) => User): Promise<User> => {
+    existing(username)
+    changeable(username)
+    const changed = await store.changeUser(username, action)
+    if (changed === undefined) throw new AccountError('not-found', `There is no user "${username}"`)
+    await tell('update', 'user', username, withoutSecrets(changed), by)
+    return changed
+  }
+  const hashed = async (password: string): Promise<string> => {
+    if (looksHashed(password)) return password
+    const problem = passwords.passwordProblem(password)
+    if (problem !== undefined) throw new AccountError('invalid', `The password ${problem}`)
+    return passwords.hash(password)
+  }
+  const put = async (user: User, by: Actor): Promise<User> => {
+    const before = store.findUser(user.username)
+    const sealed = await sealSecrets(options.secrets, user, before)
+    const stored = await store.putUser(sealed)
+    await tell(before === undefined ? 'add' : 'update', 'user', user.username, withoutSecrets(stored), by)
+    return stored
+  }
+  return {
+    list: () => store.listUsers({ limit: 1_000_000 }).map(withoutSecrets),
+    show(username, complete = false) {
+      const user = existing(username)
+      const surroundings = {
+        group: (name: string) => store.findGroup(name),
+        folder: (name: string) => store.findFolder(name),
+      }
+      const completed = completeUser(user, surroundings, options.completion)
+      if ('problem' in completed) return { user: withoutSecrets(user), problem: completed.problem }
+      return { user: withoutSecrets(complete ? completed.user : user) }
+    },
+    async add({ username, password, record = {} }, by) {
+      if (store.findUser(username) !== undefined)
+        throw new AccountError('exists', `There is a user "${username}" already`)
+      changeable(username)
+      const hash = password === undefined ? {} : { password: await hashed(password) }
+      const defaults = { status: 1, permissions: { '/': ['*'] }, home_dir: options.homeOf(username) }
+      const user = usable({ ...defaults, ...record, ...hash, username })
+      return put({ ...user, last_password_change: password === undefined ? 0 : now() }, by)
+    },
+    async set(username, changes, by) {
+      return change(username, by, (user) => ({ ...usable({ ...applied(user, changes) }), ...kept(user) }))
+    },
+    async setPassword(username, password, by) {
+      existing(username)
+      changeable(username)
+      const hash = await hashed(password)
+      await change(username, by, ({ filters: { require_password_change: _done, ...filters }, ...user }) => ({
+        ...{ ...user, filters, password: hash, last_password_change: now() },
+      }))
+    },
+    async addKey(username, line, by) {
+      const key = readKey(line)
+      await change(username, by, (user) => {
+        const others = (user.public_keys ?? []).filter((one) => one.split(' ')[1] !== key.text.split(' ')[1])
+        return {
+          ...user,
+          public_keys: [...others, `${key.text}${key.comment === '' ? '' : ` ${key.comment}`}`],
+        }
+      })
+      return key.fingerprint
+    },
+    async removeKey(username, key, by) {
+      const isMeant = (line: string): boolean =>
+        line === key || line.split(' ')[1] === key.split(' ')[1] || readKey(line).fingerprint === key
+      if (!(existing(username).public_keys ?? []).some(isMeant))
+        throw new AccountError('not-found', `"${username}" has no such key`)
+      await change(username, by, (user) => ({
+        ...user,
+        public_keys: (user.public_keys ?? []).filter((line) => !isMeant(line)),
+      }))
+    },
+    async setStatus(username, status, by) {
+      await change(username, by, (user) => ({ ...user, status }))
+    },
+    async remove(username, by) {
+      const user = existing(username)
+      changeable(username)
+      await store.removeUser(username)
+      await tell('delete', 'user', username, withoutSecrets(user), by)
+    },
+    async importDump(text, { addOnly }, by) {
+      const dump = parseDump(text)
+      const bad = dump.problems[0]
+      if (bad !== undefined && dump.users.length + dump.groups.length + dump.folders.length === 0)
+        throw new AccountError('invalid', `This is not a dump of SFTPGo: ${bad}`)
+      const folders = await importNamed(dump.folders, (folder) => store.putFolder(folder))
+      const groups = await importNamed(dump.groups, (group) => store.putGroup(group))
+      for (const rule of dump.addressRules) await options.lists.add(rule)
+      const users: ImportedUser[] = []
+      for (const parsed of dump.users) users.push(await importUser(parsed, addOnly, by))
+      return {
+        users,
+        groups: groups.taken,
+        folders: folders.taken,
+        addressRules: dump.addressRules.length,
+        notCarriedOver: [...dump.dropped, ...folders.problems, ...groups.problems],
+      }
+    },
+  }
+
+  async function importUser(
+    { value, problems, dropped }: Dump['users'][number],
+    addOnly: boolean,
+    by: Actor,
+  ): Promise<ImportedUser> {
+    const report = { username: value.username, notCarriedOver: dropped }
+    if (problems.length > 0) return { ...report, result: 'skipped', problems }
+    const before = store.findUser(value.username)
+    if (!store.canChange(value.username))
+      return { ...report, result: 'skipped', problems: ['is kept in the users file'] }
+    if (before !== undefined && addOnly) return { ...report, result: 'kept', problems: [] }
+    try {
+      const password = value.password === undefined ? {} : { password: await hashed(value.password) }
+      await put({ ...value, ...password }, by)
+      return { ...report, result: before === undefined ? 'added' : 'updated', problems: [] }
+    } catch (error) {
+      if (!(error instanceof AccountError)) throw error
+      return { ...report, result: 'skipped', problems: [error.message] }
+    }
+  }
+}
+
+async function importNamed<T extends { readonly name: string }>(
+  records: readonly {
+    readonly value: T
+    readonly problems: readonly string[]
+    readonly dropped: readonly string[]
+  }[],
+  put: (record: T) => Promise<void>,
+): Promise<{ readonly taken: string[]; readonly problems: string[] }> {
+  const taken: string[] = []
+  const problems: string[] = []
+  for (const record of records) {
+    problems.push(...record.problems, ...record.dropped.map((field) => `"${record.value.name}": ${field}`))
+    if (record.problems.length > 0) continue
+    await put(record.value)
+    taken.push(record.value.name)
+  }
+  return { taken, problems }
+}
+
+function usable(record: unknown): User {
+  const { value, problems } = parseUser(record)
+  if (problems.length > 0) throw new AccountError('invalid', `This is not a user: ${problems.join('; ')}`)
+  return value
+}
+
+/** What `set` leaves alone: it has ways of its own to change. */
+function kept({ id, username, created_at, password, public_keys: keys }: User): Partial<User> {
+  return {
+    ...{ id, username, created_at },
+    ...(password !== undefined && { password }),
+    ...(keys !== undefined && { public_keys: keys }),
+  }
+}
+
+/** `user` with each change at its path; an unknown first word is refused. */
+function applied(user: User, changes: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  // A copy as plain JSON, which is what the parser reads afterwards.
+  const copy = JSON.parse(JSON.stringify(user)) as Record<string, unknown>
+  for (const [path, value] of Object.entries(changes)) {
+    const keys = path.startsWith('permissions./')
+      ? ['permissions', path.slice('permissions.'.length)]
+      : path.split('.')
+    if (keys.some((key) => key === '' || key === '__proto__' || key === 'constructor'))
+      throw new AccountError('invalid', `"${path}" is not a field`)
+    let place = copy
+    for (const key of keys.slice(0, -1)) {
+      const inner = Object.hasOwn(place, key) ? place[key] : undefined
+      const next = typeof inner === 'object' && inner !== null ? inner : {}
+      place[key] = next
+      place = next as Record<string, unknown> // an object, as just made sure
+    }
+    const last = keys.at(-1) ?? ''
+    if (value === null) delete place[last]
+    else place[last] = value
+  }
+  const { dropped } = parseUser(copy)
+  if (dropped.length > 0)
+    throw new AccountError('invalid', `Not a field that is supported: ${dropped.join('; ')}`)
+  return copy
+}
+
+function readKey(line: string): ReturnType<typeof parseAuthorizedKey> {
+  try {
+    return parseAuthorizedKey(line)
+  } catch (error) {
+    if (!(error instanceof KeyError)) throw error
+    throw new AccountError('invalid', error.message, { cause: error })
+  }
+}
+
+/** Secrets in clear are sealed, placeholders mean what is stored. */
+async function sealSecrets(box: SecretBox, user: User, before: User | undefined): Promise<User> {
+  const { totp_config: totp } = user.filters
+  const { passphrase } = user.filesystem.cryptconfig ?? {}
+  const sealed = async (
+    secret: NonNullable<typeof passphrase>,
+    stored: typeof passphrase,
+  ): Promise<NonNullable<typeof passphrase>> => {
+    if (secret.status !== 'Redacted') return sealPlain(box, secret, user.username)
+    if (stored === undefined) throw new AccountError('invalid', 'A secret is redacted and none is stored')
+    return stored
+  }
+  return {
+    ...user,
+    ...(totp?.secret !== undefined && {
+      filters: {
+        ...user.filters,
+        totp_config: { ...totp, secret: await sealed(totp.secret, before?.filters.totp_config?.secret) },
+      },
+    }),
+    ...(passphrase !== undefined && {
+      filesystem: {
+        ...user.filesystem,
+        cryptconfig: { passphrase: await sealed(passphrase, before?.filesystem.cryptconfig?.passphrase) },
+      },
+    }),
+  }
+}

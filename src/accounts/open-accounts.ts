@@ -1,0 +1,152 @@
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/log.ts'
+import type { Meter } from '../base/meter.ts'
+import { Scope } from '../base/scope.ts'
+import type { Database } from '../database/open-database.ts'
+import { createAddressLists, type AddressLists, type ConfiguredLists } from './address-lists.ts'
+import { createAdmission, type ConfiguredFilter } from './admission.ts'
+import type { ConfiguredAuthenticator } from './authenticators.ts'
+import { readCertificateFiles } from './certificate-files.ts'
+import { createDatabaseUserStore } from './database-user-store.ts'
+import { createDefender, noDefender, type Defender, type DefenderOptions } from './defender.ts'
+import { openFileUserStore, type FileUserStore } from './file-user-store.ts'
+import { layerUserStores } from './layered-user-store.ts'
+import type { LoginAuthority } from './login-conversation.ts'
+import type { LoginEvents, LoginSettings } from './login-options.ts'
+import { createLoginAuthority } from './login.ts'
+import { createUserManager, type AccountEvents, type UserManager } from './manage-users.ts'
+import { createAccountOperations, type AccountOperations } from './operations.ts'
+import { createPasswords, type PasswordOptions, type Passwords } from './password.ts'
+import { createRateLimiter, type RateLimiterOptions } from './rate-limiter.ts'
+import type { SecretBox } from './secret-box.ts'
+import { guardSessions, type LiveSessions } from './session-guard.ts'
+import { createStories, type Stories } from './story.ts'
+import { createUsageCounters, type UsageCounters } from './usage-counters.ts'
+import { createUsage, type Usage } from './usage.ts'
+import type { UserStore } from './user-store.ts'
+
+/** Everything about accounts, joined: what `server` and the commands open. */
+export interface Accounts {
+  readonly authority: LoginAuthority
+  readonly store: UserStore
+  readonly manager: UserManager
+  readonly operations: AccountOperations
+  readonly passwords: Passwords
+  readonly stories: Stories
+  readonly defender: Defender
+  readonly lists: AddressLists
+  readonly usage: Usage
+  /** What `files` counts with. */
+  readonly counters: UsageCounters
+  /** From now on sessions are counted, listed, and ended when their accounts end. Called once, when the server listens. */
+  attachSessions(sessions: LiveSessions): void
+  /** Reads the users file and the certificate files again. Throws a `ConfigError`; what was read before stays. */
+  reload(): void
+  /** Takes over settings that need no restart. */
+  applySettings(settings: LoginSettings): void
+  close(): Promise<void>
+}
+
+/** What accounts are opened with. */
+export interface AccountsOptions {
+  readonly database: Database
+  readonly secrets: SecretBox
+  readonly events: LoginEvents & AccountEvents
+  readonly login: LoginSettings
+  readonly passwords?: PasswordOptions
+  /** Left out: nobody is scored. */
+  readonly defender?: Omit<DefenderOptions, 'isSafe'>
+  readonly rateLimiters?: readonly (Omit<RateLimiterOptions, 'isSafe'> & { readonly scores: boolean })[]
+  readonly lists?: ConfiguredLists
+  /** SFTPGo's `allowlist_status`. */
+  readonly onlyAllowed?: boolean
+  /** SFTPGo's `users_file`; empty: none. */
+  readonly usersFile?: string
+  readonly trustedAuthorities?: readonly string[]
+  readonly revokedFile?: string
+  readonly authenticators?: () => readonly ConfiguredAuthenticator[]
+  readonly filters?: () => readonly ConfiguredFilter[]
+  /** Where homes lie for users that commands make without one. */
+  readonly homeOf: (username: string) => string
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: Meter
+}
+
+/** Opens accounts over the database. Throws a `ConfigError` for files and lists that cannot be used. */
+export function openAccounts(options: AccountsOptions): Accounts {
+  const { database, clock, log, meter } = options
+  const scope = new Scope()
+  const now = (): number => clock.now()
+  const usage = createUsage(database, now)
+  const { store, file } = openStore(options, usage)
+  scope.own(store)
+  const passwords = scope.own(createPasswords(options.passwords))
+  const stories = createStories({ clock })
+  const lists = createAddressLists(database, options.lists ?? {}, now)
+  const isSafe = (address: string): boolean => lists.isIn('safe', address)
+  const defender =
+    options.defender === undefined
+      ? noDefender
+      : createDefender({ ...options.defender, isSafe }, { database, clock, log })
+  const limiters = (options.rateLimiters ?? []).map(({ scores, ...limiter }) => ({
+    limiter: createRateLimiter({ ...limiter, isSafe }, clock),
+    scores,
+  }))
+  const admission = createAdmission({
+    ...{ lists, defender, limiters, clock, log, meter },
+    filters: options.filters ?? (() => []),
+    onlyAllowed: options.onlyAllowed === true,
+  })
+  const readLists = (): ReturnType<typeof readCertificateFiles> =>
+    readCertificateFiles(options.trustedAuthorities ?? [], options.revokedFile ?? '')
+  let certificates = readLists()
+  let settings = options.login
+  let sessions: LiveSessions | undefined
+  const authority = createLoginAuthority({
+    ...{ store, passwords, admission, stories, clock, log, meter },
+    secrets: options.secrets,
+    events: options.events,
+    authenticators: options.authenticators ?? (() => []),
+    certificates: () => certificates,
+    sessionsOf: (username) => sessions?.sessionsOf(username) ?? 0,
+    get settings() {
+      return settings
+    },
+  })
+  scope.own(authority)
+  const counters = scope.own(createUsageCounters(usage, clock, log))
+  const manager = createUserManager({
+    ...{ store, lists, passwords, now, secrets: options.secrets, events: options.events },
+    completion: options.login,
+    homeOf: options.homeOf,
+  })
+  return {
+    ...{ authority, store, manager, passwords, stories, defender, lists, usage, counters },
+    operations: createAccountOperations({ manager, lists, defender, stories, sessions: () => sessions }),
+    attachSessions(live) {
+      sessions = live
+      const localTime = settings.localTime === true
+      scope.defer(guardSessions({ store, sessions: live, completion: options.login, clock, log, localTime }))
+    },
+    reload() {
+      const next = readLists()
+      file?.reload()
+      certificates = next
+    },
+    applySettings(next) {
+      settings = next
+    },
+    close: () => scope.close(),
+  }
+}
+
+function openStore(
+  { database, usersFile = '', clock, log }: AccountsOptions,
+  usage: Usage,
+): { readonly store: UserStore; readonly file: FileUserStore | undefined } {
+  const stored = createDatabaseUserStore({ database, usage, now: () => clock.now() })
+  if (usersFile === '') return { store: stored, file: undefined }
+  const file = openFileUserStore({ path: usersFile, usage, log })
+  return { store: layerUserStores(file, stored), file }
+}

@@ -1,0 +1,14 @@
+import { withAccounts } from '../account-door.ts'
+import type { CliCommand } from '../command.ts'
+import { print } from '../output.ts'
+
+/** Ends a ban and forgets the score. */
+export const banRemove: CliCommand = {
+  arguments: '<address>',
+  examples: ['ban remove 192.0.2.7'],
+  async run(input) {
+    const [address = ''] = input.args
+    await withAccounts(input.configFile, (ask) => ask('ban remove', { address }))
+    print(`Forgave ${address}`)
+  },
+}

@@ -1,0 +1,14 @@
+import { withAccounts } from '../account-door.ts'
+import type { CliCommand } from '../command.ts'
+import { print } from '../output.ts'
+
+/** Removes a user and ends the sessions that are open; files stay. */
+export const userRemove: CliCommand = {
+  arguments: '<name>',
+  examples: ['user remove ada'],
+  async run(input) {
+    const [username = ''] = input.args
+    await withAccounts(input.configFile, (ask) => ask('user remove', { username }))
+    print(`Removed "${username}"; open sessions end, files stay`)
+  },
+}

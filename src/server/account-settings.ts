@@ -1,0 +1,78 @@
+import { dirname, join } from 'node:path'
+import { defenderDefaults } from '../accounts/defender.ts'
+import type { AccountsOptions } from '../accounts/open-accounts.ts'
+import type { Config } from '../config/load-config.ts'
+import { stateLayout } from './state-layout.ts'
+
+type FromSettings = Pick<
+  AccountsOptions,
+  | 'login'
+  | 'passwords'
+  | 'defender'
+  | 'rateLimiters'
+  | 'lists'
+  | 'onlyAllowed'
+  | 'usersFile'
+  | 'trustedAuthorities'
+  | 'revokedFile'
+>
+
+/** The settings of `common`, `sftpd`, `data_provider` and `mfa` as accounts take them. */
+export function accountSettings(config: Config): FromSettings {
+  const { common, sftpd, data_provider: provider, mfa } = config.settings
+  const { defender } = common
+  const { argon2_options: argon2, bcrypt_options: bcrypt, algo } = provider.password_hashing
+  const layout = stateLayout(config)
+  return {
+    login: {
+      passwordAuthentication: sftpd.password_authentication,
+      keyboardInteractive: sftpd.keyboard_interactive_authentication,
+      failedPasswordDelayMs: defender.login_delay.password_failed,
+      successDelayMs: defender.login_delay.success,
+      sha1: sftpd.profile === 'legacy',
+      usersBaseDir: provider.users_base_dir,
+      // Homes lie in the state folder by default; everything beside them there is the server's own.
+      protectedDirectories: [
+        ...[layout.plugins, layout.packages, dirname(layout.database), join(config.folder, 'certs')],
+      ].filter((directory) => !layout.homes.startsWith(`${directory}/`)),
+      totp: Object.fromEntries(mfa.totp.map(({ name, algo: hash }) => [name, hash])),
+    },
+    passwords: {
+      algorithm: algo,
+      bcryptCost: bcrypt.cost,
+      argon2: { memory: argon2.memory, iterations: argon2.iterations, parallelism: argon2.parallelism },
+      minEntropy: provider.password_validation.users.min_entropy,
+    },
+    ...(defender.enabled && {
+      defender: {
+        scores: {
+          invalid: defender.score_invalid,
+          valid: defender.score_valid,
+          'limit-exceeded': defender.score_limit_exceeded,
+          'no-auth': defender.score_no_auth,
+        },
+        threshold: defender.threshold,
+        observationMs: defender.observation_time * 60_000,
+        banMs: defender.ban_time * 60_000,
+        banIncrement: defender.ban_time_increment,
+        // SFTPGo's default of 150 would let anyone with 150 addresses wash a ban away.
+        mostHosts: Math.max(defender.entries_hard_limit, defenderDefaults.mostHosts),
+      },
+    }),
+    rateLimiters: common.rate_limiters
+      .filter(({ protocols, average }) => protocols.includes('SSH') && average > 0)
+      .map((limiter) => ({
+        average: limiter.average,
+        periodMs: limiter.period,
+        burst: limiter.burst,
+        per: limiter.type === 1 ? 'server' : 'address',
+        mostSources: Math.max(limiter.entries_hard_limit, 10_000),
+        scores: limiter.generate_defender_events,
+      })),
+    lists: { allow: common.allow_list, deny: common.deny_list, safe: defender.safe_list },
+    onlyAllowed: common.allowlist_status === 1,
+    usersFile: provider.users_file,
+    trustedAuthorities: sftpd.trusted_user_ca_keys,
+    revokedFile: sftpd.revoked_user_certs_file,
+  }
+}
