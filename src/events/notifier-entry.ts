@@ -33,8 +33,8 @@ export interface DeliveryOptions {
   readonly maxAttempts?: number
   /** A failed event older than this is parked; default: never for its age. */
   readonly parkAfterMs?: number
-  /** As SFTPGo without retries: what fails once is dropped. Default false. */
-  readonly bestEffort?: boolean
+  /** More waiting events than this are an alarm in the log. Default: none. */
+  readonly alarmAbove?: number
 }
 
 /** What a veto means when it cannot be had. */

@@ -14,13 +14,13 @@ const defaultTimeoutMs = 20_000
 
 /** One configured notifier as the relay tells it: contract words, a deadline, and outcomes instead of errors. */
 export function createNotifierTarget(entry: NotifierEntry, clock: Clock): RelayTarget {
-  const { timeoutMs = defaultTimeoutMs, parkAfterMs } = entry.delivery ?? {}
+  const { timeoutMs = defaultTimeoutMs, parkAfterMs, alarmAbove } = entry.delivery ?? {}
   return {
     name: entry.name,
     atOnce: entry.delivery?.atOnce ?? 32,
     maxAttempts: entry.delivery?.maxAttempts ?? 10,
-    bestEffort: entry.delivery?.bestEffort ?? false,
     ...(parkAfterMs === undefined ? {} : { parkAfterMs }),
+    ...(alarmAbove === undefined ? {} : { alarmAbove }),
     isReady: () => entry.notifier() !== undefined,
     async tell(row, attempt, signal) {
       try {

@@ -3,20 +3,20 @@ import { FileError, messageOf } from '../base/errors.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
 import { silentMeter, type Meter } from '../base/meter.ts'
 import type { Closable } from '../base/scope.ts'
-import { displayName } from '../base/virtual-path.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import type { Database } from '../database/open-database.ts'
 import { createBudget, type Budget } from './budget.ts'
 import { createEventIds } from './event-id.ts'
 import type { EventLog, FileIntent, Intent } from './event-log.ts'
 import type { FileAction, FileEvent, LogEvent, ProviderEvent, ServerEvent } from './event.ts'
-import { createNotifierTarget } from './notifier-target.ts'
 import { isOwed, type NotifierEntry } from './notifier-entry.ts'
-import { createOutbox, type OpenIntent, type Outbox, type WrittenEvent } from './outbox.ts'
-import { reconcile, type Finding } from './reconcile.ts'
-import { Relay } from './relay.ts'
+import { createOutbox, type Outbox } from './outbox.ts'
+import type { RelayStatus } from './relay.ts'
+import { createRelays, type Relays } from './relays.ts'
 import { startRetention, type Retention } from './retention.ts'
+import { settleIntents, type Recovery } from './settle-intents.ts'
 import { actionOf, bestEffortActions } from './stored-event.ts'
+import { createUnwritten, type Unwritten } from './unwritten.ts'
 import { permitted, vetoersOf } from './veto.ts'
 
 /** How events are kept and told. */
@@ -51,130 +51,107 @@ export interface EventSettings {
 export interface OpenEventLog extends EventLog, Closable {
   /** What became of the intents of earlier lives. Part files of uploads that were cut are left to their owner. */
   readonly recovered: Recovery
+  /** Takes another list of notifiers. An entry that is the same object goes on undisturbed. */
+  takeNotifiers(notifiers: readonly NotifierEntry[]): Promise<void>
   /** What goes on, notifier by notifier. */
   status(): EventLogStatus
   /** Starts no call any more, gives those under way `graceMs` (default 5 s), and leaves the rest for the next life. */
   close(graceMs?: number): Promise<void>
 }
 
-/** What a start found. */
-export interface Recovery {
-  readonly committed: number
-  readonly discarded: number
-  readonly unknown: number
-  /** Real paths, one character per byte, of bytes that belong to uploads which did not end. */
-  readonly partPaths: readonly string[]
-}
-
 /** Figures for status and health. */
 export interface EventLogStatus {
   readonly usedBytes: number
   readonly full: boolean
-  /** Commits that failed and are tried again. */
-  readonly uncommitted: number
-  readonly notifiers: readonly {
-    readonly name: string
-    readonly ready: boolean
-    readonly calls: number
-    readonly streams: number
-    readonly failing: number
-  }[]
+  /** Events whose effect took place and which cannot be written down; tried again. */
+  readonly unwritten: number
+  readonly notifiers: readonly NotifierStatus[]
+}
+
+/** How one notifier stands. */
+export interface NotifierStatus extends RelayStatus {
+  readonly name: string
+  readonly ready: boolean
+  readonly parked: number
 }
 
 /** Opens the event log: settles what an earlier life left, then begins to tell. No notifiers: nothing is done, ever. */
 export async function openEventLog(options: EventLogOptions): Promise<OpenEventLog> {
   const log = new DatabaseEventLog(options)
-  await log.open()
+  await log.open(options.notifiers)
   return log
 }
 
-/** A commit that failed is tried again this often, and only so many of them. */
-const retryMs = 1_000
-const mostRetries = 10_000
 /** How often somebody else's changes are looked for. */
 const watchMs = 1_000
+const graceMs = 5_000
 
 class DatabaseEventLog implements OpenEventLog {
-  readonly #options: EventLogOptions
   readonly #clock: Clock
   readonly #log: Logger
   readonly #meter: Meter
+  readonly #tells: boolean
   readonly #newId: () => string
   readonly #outbox: Outbox
   readonly #budget: Budget
-  readonly #relays = new Map<string, Relay>()
+  readonly #relays: Relays
+  readonly #unwritten: Unwritten
   readonly #retention: Retention | undefined
   readonly #stopping = new AbortController()
-  readonly #unsubscribe: (() => void)[] = []
-  /** Commits whose effect took place but which could not be written down yet. */
-  readonly #uncommitted = new Map<string, { readonly event: FileEvent; readonly createdMs: number }>()
+  #notifiers: readonly NotifierEntry[] = []
   #recovered: Recovery = { committed: 0, discarded: 0, unknown: 0, partPaths: [] }
   #closing: Promise<void> | undefined
   #lostLogEvents = 0
 
   constructor(options: EventLogOptions) {
-    const { database, notifiers, settings = {} } = options
-    this.#options = options
+    const { database, settings = {} } = options
     this.#clock = options.clock ?? systemClock
     this.#log = options.log ?? silentLogger
     this.#meter = options.meter ?? silentMeter
+    this.#tells = options.tells ?? true
+    const around = { database, clock: this.#clock, log: this.#log, meter: this.#meter }
     this.#newId = createEventIds(this.#clock)
     this.#outbox = createOutbox({
       database,
-      notifiers,
+      notifiers: () => this.#notifiers,
       durable: settings.durable ?? false,
       now: () => this.#clock.now(),
-      newId: this.#newId,
-      written: (event) => this.#written(event),
+      written: (event) => this.#relays.arrived(event),
     })
-    const whenFull = settings.whenFull ?? 'refuse'
-    const mostBytes = settings.diskBudgetBytes ?? 2 ** 30
-    this.#budget = createBudget({ database, clock: this.#clock, mostBytes })
-    if (options.tells !== false && notifiers.length > 0) {
-      this.#retention = startRetention({
-        database,
-        clock: this.#clock,
-        log: this.#log,
-        budget: this.#budget,
-        notifiers: notifiers.map(({ name }) => name),
-        maxAgeMs: settings.retention?.maxAgeMs ?? 30 * 86_400_000,
-        maxBytes: settings.retention?.maxBytes ?? 256 * 2 ** 20,
-        dropsBestEffort: whenFull === 'drop_best_effort',
-      })
-    }
+    this.#relays = createRelays({ ...around, store: this.#outbox })
+    this.#unwritten = createUnwritten(this.#clock, (id, event, at) => this.#outbox.add(id, event, at))
+    this.#budget = createBudget({ ...around, mostBytes: settings.diskBudgetBytes ?? 2 ** 30 })
+    this.#retention = this.#tells
+      ? startRetention({
+          ...around,
+          budget: this.#budget,
+          notifiers: () => this.#notifiers.map(({ name }) => name),
+          maxAgeMs: settings.retention?.maxAgeMs ?? 30 * 86_400_000,
+          maxBytes: settings.retention?.maxBytes ?? 256 * 2 ** 20,
+          dropsBestEffort: settings.whenFull === 'drop_best_effort',
+        })
+      : undefined
   }
 
   get recovered(): Recovery {
     return this.#recovered
   }
 
-  async open(): Promise<void> {
-    if (this.#options.tells === false) return
-    await this.#settleIntents()
-    for (const entry of this.#options.notifiers) {
-      const relay = new Relay({
-        target: createNotifierTarget(entry, this.#clock),
-        store: this.#outbox,
-        clock: this.#clock,
-        log: this.#log,
-        meter: this.#meter,
-      })
-      this.#relays.set(entry.name, relay)
-      const off = entry.onReady?.(() => relay.ready())
-      if (off !== undefined) this.#unsubscribe.push(off)
-      relay.start()
-    }
-    if (this.#options.notifiers.length > 0) this.#watch(this.#outbox.generation())
+  async open(notifiers: readonly NotifierEntry[]): Promise<void> {
+    this.#notifiers = notifiers
+    if (!this.#tells) return
+    this.#recovered = await settleIntents(this.#outbox, this.#log)
+    await this.#relays.take(notifiers, graceMs)
+    this.#watch(this.#outbox.generation())
+  }
+
+  async takeNotifiers(notifiers: readonly NotifierEntry[]): Promise<void> {
+    this.#notifiers = notifiers
+    await this.#relays.take(notifiers, graceMs)
   }
 
   wants(action: FileAction): boolean {
-    return this.#options.notifiers.some(({ wants }) => {
-      if (wants.files.includes(action)) return true
-      return (
-        (action === 'upload' && wants.files.includes('first-upload')) ||
-        (action === 'download' && wants.files.includes('first-download'))
-      )
-    })
+    return this.#notifiers.some(({ wants }) => wants.files.includes(action))
   }
 
   async intend(intent: FileIntent): Promise<Intent> {
@@ -190,36 +167,32 @@ class DatabaseEventLog implements OpenEventLog {
   }
 
   async record(event: FileEvent): Promise<void> {
-    if (!this.#isOwedToAnyone(event) && !this.wants(event.action)) return
+    if (!this.#isOwedToAnyone(event)) return
     if (bestEffortActions.includes(event.action)) {
       if (!this.#budget.admitsBestEffort()) return
     } else this.#budget.admitOther()
-    await asFileError(this.#outbox.add(this.#newId(), event))
+    await this.#add(event)
   }
 
   async recordProvider(event: ProviderEvent): Promise<void> {
-    if (event.objectType === 'user' && event.action === 'delete')
-      await asFileError(this.#outbox.forgetFirsts(event.objectName))
     if (!this.#isOwedToAnyone(event)) return
     this.#budget.admitOther()
-    await asFileError(this.#outbox.add(this.#newId(), event))
+    await this.#add(event)
   }
 
   recordLog(event: LogEvent): void {
     if (!this.#isOwedToAnyone(event) || !this.#budget.admitsBestEffort()) return
-    this.#outbox.add(this.#newId(), event).catch((error: unknown) => {
+    this.#add(event).catch((error: unknown) => {
       this.#lostLogEvents += 1
       this.#log.warn('log event lost', { since_start: this.#lostLogEvents, reason: messageOf(error) })
     })
   }
 
   async permits(event: FileEvent): Promise<boolean> {
-    const vetoers = vetoersOf(event, this.#options.notifiers)
+    const vetoers = vetoersOf(event, this.#notifiers)
     if (vetoers.length === 0) return true
     return permitted(event, vetoers, {
-      clock: this.#clock,
-      log: this.#log,
-      newId: this.#newId,
+      ...{ clock: this.#clock, log: this.#log, newId: this.#newId },
       signal: this.#stopping.signal,
     })
   }
@@ -228,37 +201,36 @@ class DatabaseEventLog implements OpenEventLog {
     return {
       usedBytes: this.#budget.usedBytes,
       full: this.#budget.isFull,
-      uncommitted: this.#uncommitted.size,
-      notifiers: this.#options.notifiers.map((entry) => ({
+      unwritten: this.#unwritten.size,
+      notifiers: this.#notifiers.map((entry) => ({
         name: entry.name,
         ready: entry.notifier() !== undefined,
-        ...(this.#relays.get(entry.name)?.status ?? { calls: 0, streams: 0, failing: 0 }),
+        parked: this.#outbox.parked(entry.name),
+        ...(this.#relays.status(entry.name) ?? { waiting: 0, calls: 0, streams: 0, failing: 0 }),
       })),
     }
   }
 
-  close(graceMs = 5_000): Promise<void> {
-    this.#closing ??= this.#close(graceMs)
+  close(grace = graceMs): Promise<void> {
+    this.#closing ??= this.#close(grace)
     return this.#closing
   }
 
-  async #close(graceMs: number): Promise<void> {
-    for (const off of this.#unsubscribe) off()
+  async #close(grace: number): Promise<void> {
     this.#retention?.close()
-    const grace = new AbortController()
-    const cancel = this.#clock.after(graceMs, () => grace.abort())
-    await this.#retryCommits()
-    await Promise.all([...this.#relays.values()].map((relay) => relay.close(grace.signal)))
-    cancel()
+    this.#unwritten.close()
+    await this.#unwritten.retry()
+    await this.#relays.close(grace)
     this.#stopping.abort()
   }
 
   #isOwedToAnyone(event: ServerEvent): boolean {
-    return this.#options.notifiers.some((entry) => isOwed(entry, event))
+    return this.#notifiers.some((entry) => isOwed(entry, event))
   }
 
-  #written({ row, notifiers }: WrittenEvent): void {
-    for (const name of notifiers) this.#relays.get(name)?.arrived(row)
+  async #add(event: ServerEvent): Promise<void> {
+    await asFileError(this.#outbox.add(this.#newId(), event))
+    this.#meter.add('sftpgo_events_written_total', 1, { action: actionOf(event) })
   }
 
   /** The effect took place. When that cannot be written down the client hears a failure, and we keep trying. */
@@ -266,65 +238,12 @@ class DatabaseEventLog implements OpenEventLog {
     const createdMs = this.#clock.now()
     try {
       await this.#outbox.add(id, event, createdMs)
-      this.#meter.add('sftpgo_events_written_total', 1, { action: actionOf(event) })
     } catch (error) {
       this.#log.error('event cannot be written down', { event_id: id, error })
-      if (this.#uncommitted.size < mostRetries) {
-        this.#uncommitted.set(id, { event, createdMs })
-        if (this.#uncommitted.size === 1) this.#scheduleRetry()
-      }
+      this.#unwritten.keep(id, event, createdMs)
       throw fileErrorOf(error)
     }
-  }
-
-  #scheduleRetry(): void {
-    this.#clock.after(retryMs, () => {
-      if (this.#closing !== undefined) return
-      void this.#retryCommits().then(() => {
-        if (this.#uncommitted.size > 0) this.#scheduleRetry()
-      })
-    })
-  }
-
-  async #retryCommits(): Promise<void> {
-    for (const [id, { event, createdMs }] of this.#uncommitted) {
-      try {
-        await this.#outbox.add(id, event, createdMs)
-        this.#uncommitted.delete(id)
-      } catch {
-        // The next round, or the next start: the intent is still written down.
-        return
-      }
-    }
-  }
-
-  /** Nothing new is written down before every intent of an earlier life is settled, so old events come first. */
-  async #settleIntents(): Promise<void> {
-    const partPaths: string[] = []
-    let [committed, discarded, unknown] = [0, 0, 0]
-    for (;;) {
-      const intents = this.#outbox.openIntents(500)
-      if (intents.length === 0) break
-      const findings = intents.map((intent) => ({ intent, finding: reconcile(intent) }))
-      // Asked for in order, so written in order.
-      await Promise.all(findings.map((one) => this.#settle(one.intent, one.finding)))
-      for (const { finding } of findings) {
-        if (finding.found === 'cut' && finding.partPath !== undefined) partPaths.push(finding.partPath)
-        if (finding.found === 'happened' || finding.found === 'cut') committed += 1
-        else if (finding.found === 'unknown') unknown += 1
-        else discarded += 1
-      }
-    }
-    this.#recovered = { committed, discarded, unknown, partPaths }
-  }
-
-  #settle({ id, event, createdMs }: OpenIntent, finding: Finding): Promise<void> {
-    const { action, username } = event
-    this.#log.warn('intent of an earlier life settled', {
-      ...{ event_id: id, found: finding.found, action, username },
-      path: displayName(event.path),
-    })
-    return 'event' in finding ? this.#outbox.add(id, finding.event, createdMs) : this.#outbox.forgetIntent(id)
+    this.#meter.add('sftpgo_events_written_total', 1, { action: actionOf(event) })
   }
 
   /** Commands write into the same database. */
@@ -334,10 +253,12 @@ class DatabaseEventLog implements OpenEventLog {
       let now = known
       try {
         now = this.#outbox.generation()
+        for (const { name } of this.#notifiers)
+          this.#meter.set('sftpgo_events_parked', this.#outbox.parked(name), { notifier: name })
       } catch (error) {
         this.#log.error('events cannot be read', { error })
       }
-      if (now !== known) for (const relay of this.#relays.values()) relay.rescan()
+      if (now !== known) this.#relays.rescan()
       this.#watch(now)
     })
   }

@@ -1,7 +1,7 @@
 import { databaseErrorOf } from '../database/database-error.ts'
 import type { Database } from '../database/open-database.ts'
 import type { Step, WriteResult } from '../database/writer.ts'
-import type { FileAction, FileEvent, ServerEvent } from './event.ts'
+import type { FileEvent, ServerEvent } from './event.ts'
 import type { FileIntent, IntentCheck } from './event-log.ts'
 import { isOwed, type NotifierEntry } from './notifier-entry.ts'
 import { actionOf, eventOfPayload, payloadOf, streamOf } from './stored-event.ts'
@@ -46,8 +46,9 @@ export interface Outbox {
   acknowledge(notifier: string, row: OwedRow): Promise<void>
   park(notifier: string, row: OwedRow, attempts: number, reason: string): Promise<void>
   failed(notifier: string, row: OwedRow, attempts: number): Promise<void>
-  /** A new user of the same name has its first upload again. */
-  forgetFirsts(username: string): Promise<void>
+  /** How many events a notifier is owed. Counts every row. */
+  waiting(notifier: string): number
+  parked(notifier: string): number
   /** Grows when another process changed what is owed. */
   generation(): number
 }
@@ -55,13 +56,12 @@ export interface Outbox {
 /** What the outbox needs. */
 export interface OutboxOptions {
   readonly database: Database
-  readonly notifiers: readonly NotifierEntry[]
+  /** Who is told, asked at each event. */
+  readonly notifiers: () => readonly NotifierEntry[]
   readonly durable: boolean
   readonly now: () => number
   /** Hears of each event as soon as it is written down, in the order of their numbers. */
   readonly written: (event: WrittenEvent) => void
-  /** Makes the id of an event that follows from another. */
-  readonly newId: () => string
 }
 
 const sql = {
@@ -72,11 +72,6 @@ const sql = {
   insert:
     'insert into outbox (event_id, stream, action, payload, created_ms, owed) values (?, ?, ?, ?, ?, ?) on conflict do nothing returning seq',
   owe: 'insert into delivery (notifier, stream, seq) values (?, ?, last_insert_rowid())',
-  first: 'insert or ignore into event_first (username, action) values (?, ?)',
-  insertIfChanged:
-    'insert into outbox (event_id, stream, action, payload, created_ms, owed) select ?, ?, ?, ?, ?, ? where changes() > 0 returning seq',
-  oweIfChanged:
-    'insert into delivery (notifier, stream, seq) select ?, ?, last_insert_rowid() where changes() > 0',
   page: `select d.seq as seq, d.attempts as attempts, o.event_id as id, o.stream as stream, o.created_ms as createdMs,
       o.payload as payload
     from delivery d join outbox o on o.seq = d.seq where d.notifier = ? and d.stream = ? order by d.seq limit ?`,
@@ -85,8 +80,8 @@ const sql = {
   owedLess: 'update outbox set owed = owed - 1 where seq = ?',
   park: 'insert or replace into parked (notifier, seq, attempts, reason, since_ms) values (?, ?, ?, ?, ?)',
   failed: 'update delivery set attempts = ? where notifier = ? and stream = ? and seq = ?',
-  hasFirst: 'select 1 as found from event_first where username = ? and action = ?',
-  forgetFirsts: 'delete from event_first where username = ?',
+  waiting: 'select count(*) as n from delivery where notifier = ?',
+  parked: 'select count(*) as n from parked where notifier = ?',
   generation: 'select generation from event_signal where id = 1',
 } as const
 
@@ -95,7 +90,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const { database, durable, now } = options
   const page = database.query<OwedRow>(sql.page)
   const nextStream = database.query<{ stream: string }>(sql.nextStream)
-  const hasFirst = database.query<{ found: number }>(sql.hasFirst)
+  const waiting = database.query<{ n: number }>(sql.waiting)
+  const parked = database.query<{ n: number }>(sql.parked)
   const generation = database.query<{ generation: number }>(sql.generation)
   const write = (steps: readonly Step[]): Promise<WriteResult> => database.writer.write(steps, { durable })
   // What is told twice after a power failure does no harm, so nobody waits for the disk here.
@@ -110,10 +106,26 @@ export function createOutbox(options: OutboxOptions): Outbox {
       await writeSoftly([{ sql: sql.forgetIntent, values: [id] }])
     },
     async add(id, event, createdMs = now()) {
-      const parts = partsOf(id, event, createdMs)
-      if (parts.length === 0) return this.forgetIntent(id)
-      const steps = [...parts.flatMap(stepsOf), { sql: sql.forgetIntent, values: [id] }]
-      tell(parts, await write(steps))
+      const notifiers = options
+        .notifiers()
+        .filter((entry) => isOwed(entry, event))
+        .map(({ name }) => name)
+      if (notifiers.length === 0) return this.forgetIntent(id)
+      const row = { id, stream: streamOf(event), createdMs, payload: payloadOf(event), attempts: 0 }
+      const { stream, payload } = row
+      const result = await write([
+        {
+          sql: sql.insert,
+          values: [id, stream, actionOf(event), payload, createdMs, notifiers.length],
+          returnsRows: true,
+          // Nothing new means that it stands there already: an answer was lost and the write came again.
+          mustChange: true,
+        },
+        ...notifiers.map((name) => ({ sql: sql.owe, values: [name, stream] })),
+        { sql: sql.forgetIntent, values: [id] },
+      ])
+      const seq = result.applied ? result.rows[0]?.[0]?.['seq'] : undefined
+      if (typeof seq === 'number') options.written({ row: { ...row, seq }, notifiers })
     },
     openIntents: (most) => database.query<IntentRow>(sql.openIntents).all(most).map(openIntentOf),
     page: (notifier, stream, most) => page.all(notifier, stream, most),
@@ -143,75 +155,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
     async failed(notifier, { stream, seq }, attempts) {
       await writeSoftly([{ sql: sql.failed, values: [attempts, notifier, stream, seq] }])
     },
-    async forgetFirsts(username) {
-      await writeSoftly([{ sql: sql.forgetFirsts, values: [username] }])
-    },
+    waiting: (notifier) => waiting.get(notifier)?.n ?? 0,
+    parked: (notifier) => parked.get(notifier)?.n ?? 0,
     generation: () => generation.get()?.generation ?? 0,
-  }
-
-  interface Part {
-    readonly row: Omit<OwedRow, 'seq'>
-    readonly action: string
-    readonly notifiers: readonly string[]
-    /** Written only when the user has none of this kind yet. */
-    readonly firstOf?: string
-    /** Which step returns its number. */
-    step: number
-  }
-
-  /** The event itself, and the `first-` event that follows from it. */
-  function partsOf(id: string, event: ServerEvent, createdMs: number): Part[] {
-    const parts: Part[] = []
-    const isFirst =
-      event.kind === 'file' && (event.action === 'first-upload' || event.action === 'first-download')
-    add(id, event, isFirst)
-    const first = firstAfter(event)
-    if (first !== undefined) add(options.newId(), first, true)
-    return parts
-
-    function add(partId: string, what: ServerEvent, once: boolean): void {
-      const notifiers = options.notifiers.filter((entry) => isOwed(entry, what)).map(({ name }) => name)
-      if (notifiers.length === 0) return
-      if (once && what.kind === 'file' && hasFirst.get(what.username, what.action) !== undefined) return
-      const row = { id: partId, stream: streamOf(what), createdMs, payload: payloadOf(what), attempts: 0 }
-      parts.push({
-        row,
-        action: actionOf(what),
-        notifiers,
-        step: 0,
-        ...(once && what.kind === 'file' ? { firstOf: what.username } : {}),
-      })
-    }
-  }
-
-  function stepsOf(part: Part, index: number, all: readonly Part[]): Step[] {
-    const { row, action, notifiers, firstOf } = part
-    const values = [row.id, row.stream, action, row.payload, row.createdMs, notifiers.length]
-    part.step = all.slice(0, index).reduce((sum, one) => sum + stepCount(one), firstOf === undefined ? 0 : 1)
-    if (firstOf === undefined) {
-      return [
-        // Nothing new means that it stands there already: an answer was lost and the write came again.
-        { sql: sql.insert, values, returnsRows: true, mustChange: true },
-        ...notifiers.map((name) => ({ sql: sql.owe, values: [name, row.stream] })),
-      ]
-    }
-    return [
-      { sql: sql.first, values: [firstOf, action] },
-      { sql: sql.insertIfChanged, values, returnsRows: true },
-      ...notifiers.map((name) => ({ sql: sql.oweIfChanged, values: [name, row.stream] })),
-    ]
-  }
-
-  function stepCount({ notifiers, firstOf }: Part): number {
-    return notifiers.length + (firstOf === undefined ? 1 : 2)
-  }
-
-  function tell(parts: readonly Part[], result: WriteResult): void {
-    if (!result.applied) return
-    for (const { row, step, notifiers } of parts) {
-      const seq = result.rows[step]?.[0]?.['seq']
-      if (typeof seq === 'number') options.written({ row: { ...row, seq }, notifiers })
-    }
   }
 }
 
@@ -229,13 +175,4 @@ function openIntentOf(row: IntentRow): OpenIntent {
   // Written by `intend`, from the same type.
   const check = JSON.parse(row.expectation) as IntentCheck
   return { id: row.event_id, event, check, createdMs: row.created_ms }
-}
-
-const firsts: Partial<Record<FileAction, FileAction>> = { upload: 'first-upload', download: 'first-download' }
-
-/** SFTPGo tells a user's first success of a kind once more, under a name of its own. */
-function firstAfter(event: ServerEvent): FileEvent | undefined {
-  if (event.kind !== 'file' || event.status !== 1) return undefined
-  const action = firsts[event.action]
-  return action === undefined ? undefined : { ...event, action }
 }

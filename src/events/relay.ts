@@ -5,6 +5,7 @@ import type { Logger } from '../base/log.ts'
 import type { Meter } from '../base/meter.ts'
 import { createBreaker, type Breaker } from './breaker.ts'
 import type { OwedRow } from './outbox.ts'
+import { StreamTable, type Stream } from './stream-table.ts'
 
 /** What came of telling an event once. */
 export type TellOutcome =
@@ -25,8 +26,8 @@ export interface RelayTarget {
   readonly maxAttempts: number
   /** A failed event older than this is parked. Left out: never for its age. */
   readonly parkAfterMs?: number
-  /** What fails once is dropped. */
-  readonly bestEffort: boolean
+  /** More waiting events than this are an alarm in the log. Left out: none. */
+  readonly alarmAbove?: number
   isReady(): boolean
   tell(row: OwedRow, attempt: number, signal: AbortSignal): Promise<TellOutcome>
 }
@@ -35,9 +36,23 @@ export interface RelayTarget {
 export interface RelayStore {
   page(notifier: string, stream: string, most: number): readonly OwedRow[]
   streamsAfter(notifier: string, stream: string, most: number): readonly string[]
+  /** How many events a notifier is owed. Counts every row. */
+  waiting(notifier: string): number
   acknowledge(notifier: string, row: OwedRow): Promise<void>
   park(notifier: string, row: OwedRow, attempts: number, reason: string): Promise<void>
   failed(notifier: string, row: OwedRow, attempts: number): Promise<void>
+}
+
+/** How a relay stands. */
+export interface RelayStatus {
+  /** Events that its notifier is owed. */
+  readonly waiting: number
+  /** Calls under way. */
+  readonly calls: number
+  /** Users (and other streams) with something to tell. */
+  readonly streams: number
+  /** Those of them whose next event has failed before. */
+  readonly failing: number
 }
 
 /** What a relay needs. */
@@ -53,27 +68,6 @@ export interface RelayOptions {
   readonly rowsPerStream?: number
 }
 
-/** One user's events for one notifier. At most one of them is being told. */
-interface Stream {
-  readonly name: string
-  /** The oldest events, where they are at hand; the others are read when these are told. */
-  rows: OwedRow[]
-  /** The newest number this stream has seen, read or heard. */
-  seen: number
-  /** Whether the database may hold more than `rows`. */
-  more: boolean
-  state: 'idle' | 'queued' | 'busy' | 'waiting'
-  /** Calls the wait off. */
-  cancel: () => void
-  attempts: number
-  /** When the event at the head failed first, in successes of this relay; undefined while it has not. */
-  failingSince: number | undefined
-}
-
-/** Most events in memory, of all streams together. */
-const mostRows = 4_096
-/** Streams known by name; the others are found again when these have become few. */
-const mostStreams = 20_000
 /** How long a stream waits after a failure: doubling between these. */
 const retry = { firstMs: 200, mostMs: 60_000 }
 
@@ -84,29 +78,40 @@ const retry = { firstMs: 200, mostMs: 60_000 }
 export class Relay {
   readonly #options: RelayOptions
   readonly #breaker: Breaker
-  readonly #rowsPerStream: number
-  readonly #streams = new Map<string, Stream>()
+  readonly #streams: StreamTable
   readonly #queue: Stream[] = []
   readonly #stopped = new AbortController()
+  #waiting = 0
+  #alarmed = false
   #calls = 0
-  #rowsAtHand = 0
   /** Streams that are failing now, and successes so far: whether a failure is the event's or the notifier's. */
   #failing = 0
   #successes = 0
-  #unlisted = false
   #closing = false
   #idle: (() => void) | undefined
   #cancelPoll: () => void = () => {}
 
   constructor(options: RelayOptions) {
     this.#options = options
-    this.#rowsPerStream = options.rowsPerStream ?? 32
+    const { store, target } = options
+    this.#streams = new StreamTable(
+      {
+        page: (stream, most) => store.page(target.name, stream, most),
+        streamsAfter: (stream, most) => store.streamsAfter(target.name, stream, most),
+      },
+      options.rowsPerStream ?? 32,
+    )
     this.#breaker = createBreaker(options.clock, options.target.atOnce, options.random)
   }
 
   /** What goes on, for status. */
-  get status(): { readonly calls: number; readonly streams: number; readonly failing: number } {
-    return { calls: this.#calls, streams: this.#streams.size, failing: this.#failing }
+  get status(): RelayStatus {
+    return {
+      waiting: this.#waiting,
+      calls: this.#calls,
+      streams: this.#streams.size,
+      failing: this.#failing,
+    }
   }
 
   /** Begins with what waits from earlier lives. */
@@ -118,17 +123,9 @@ export class Relay {
   /** An event was just written down. */
   arrived(row: OwedRow): void {
     if (this.#closing) return
-    const stream = this.#streams.get(row.stream) ?? this.#list(row.stream, false)
-    if (stream === undefined) return
-    const isNext = row.seq > stream.seen && !stream.more
-    if (isNext && stream.rows.length < this.#rowsPerStream && this.#rowsAtHand < mostRows) {
-      stream.rows.push(row)
-      stream.seen = row.seq
-      this.#rowsAtHand += 1
-    } else {
-      stream.more = true
-    }
-    if (stream.state === 'idle') this.#enqueue(stream)
+    this.#waiting += 1
+    const stream = this.#streams.hear(row)
+    if (stream?.state === 'idle') this.#enqueue(stream)
     this.#pump()
   }
 
@@ -142,17 +139,12 @@ export class Relay {
   /** Somebody else changed what is owed: every stream is looked at again. */
   rescan(): void {
     const { store, target } = this.#options
-    for (const stream of this.#streams.values()) stream.more = true
-    let last = ''
-    for (;;) {
-      const names = this.#read(() => store.streamsAfter(target.name, last, 500)) ?? []
-      for (const name of names) {
-        const stream = this.#streams.get(name) ?? this.#list(name, true)
-        if (stream?.state === 'idle') this.#enqueue(stream)
-      }
-      if (names.length < 500 || this.#unlisted) break
-      last = names.at(-1) ?? ''
-    }
+    this.#reading(() => {
+      this.#waiting = store.waiting(target.name)
+      this.#streams.look((stream) => {
+        if (stream.state === 'idle') this.#enqueue(stream)
+      })
+    })
     this.#pump()
   }
 
@@ -161,7 +153,7 @@ export class Relay {
     this.#closing = true
     this.#cancelPoll()
     this.#breaker.close()
-    for (const stream of this.#streams.values()) if (stream.state === 'waiting') stream.cancel()
+    for (const stream of this.#streams.all()) if (stream.state === 'waiting') stream.cancel()
     const abort = (): void => this.#stopped.abort()
     if (graceSignal.aborted) abort()
     else graceSignal.addEventListener('abort', abort, { once: true })
@@ -171,7 +163,7 @@ export class Relay {
 
   #busyStreams(): number {
     let busy = 0
-    for (const stream of this.#streams.values()) if (stream.state === 'busy') busy += 1
+    for (const stream of this.#streams.all()) if (stream.state === 'busy') busy += 1
     return busy
   }
 
@@ -179,32 +171,20 @@ export class Relay {
   #poll(): void {
     this.#cancelPoll = this.#options.clock.after(1_000, () => {
       if (this.#closing) return
-      if (this.#unlisted && this.#streams.size < mostStreams / 2) {
-        this.#unlisted = false
-        this.rescan()
-      }
+      this.#showWaiting()
+      if (this.#streams.shouldLook) this.rescan()
       this.#pump()
       this.#poll()
     })
   }
 
-  #list(name: string, more: boolean): Stream | undefined {
-    if (this.#streams.size >= mostStreams) {
-      this.#unlisted = true
-      return undefined
-    }
-    const stream: Stream = {
-      name,
-      rows: [],
-      seen: 0,
-      more,
-      state: 'idle',
-      cancel() {},
-      attempts: 0,
-      failingSince: undefined,
-    }
-    this.#streams.set(name, stream)
-    return stream
+  #showWaiting(): void {
+    const { target, meter, log } = this.#options
+    meter.set('sftpgo_events_waiting', this.#waiting, { notifier: target.name })
+    const most = target.alarmAbove ?? Infinity
+    if (this.#waiting > most && !this.#alarmed)
+      log.error('notifier is far behind', { notifier: target.name, waiting: this.#waiting })
+    this.#alarmed = this.#waiting > (this.#alarmed ? most / 2 : most)
   }
 
   #enqueue(stream: Stream): void {
@@ -218,31 +198,15 @@ export class Relay {
       if (!target.isReady()) return
       const stream = this.#queue.shift()
       if (stream === undefined) return
-      const row = this.#head(stream)
-      if (row === undefined) this.#streams.delete(stream.name)
-      else if (row === 'unreadable') {
-        this.#wait(stream, retry.firstMs)
-      } else void this.#tell(stream, row)
+      const read = this.#reading(() => ({ row: this.#streams.head(stream) }))
+      if (read === undefined) this.#wait(stream, retry.firstMs)
+      else if (read.row === undefined) this.#streams.forget(stream)
+      else void this.#tell(stream, read.row)
     }
   }
 
-  /** The oldest event of the stream that is still owed. */
-  #head(stream: Stream): OwedRow | undefined | 'unreadable' {
-    if (stream.rows.length === 0 && stream.more) {
-      const { store, target } = this.#options
-      const room = Math.max(1, Math.min(this.#rowsPerStream, mostRows - this.#rowsAtHand))
-      const rows = this.#read(() => store.page(target.name, stream.name, room))
-      if (rows === undefined) return 'unreadable'
-      stream.rows = [...rows]
-      this.#rowsAtHand += rows.length
-      stream.more = rows.length === room
-      stream.seen = Math.max(stream.seen, rows.at(-1)?.seq ?? 0)
-      stream.attempts = rows[0]?.attempts ?? 0
-    }
-    return stream.rows[0]
-  }
-
-  #read<T>(action: () => T): T | undefined {
+  /** What reading gave; undefined when the database could not be read, which is said and tried again. */
+  #reading<T>(action: () => T): T | undefined {
     try {
       return action()
     } catch (error) {
@@ -298,11 +262,6 @@ export class Relay {
     }
     const { attempts } = stream
     const fields = { notifier: target.name, event_id: row.id, attempts, reason: outcome.reason }
-    if (target.bestEffort) {
-      log.warn('event dropped', fields)
-      await this.#note(() => store.acknowledge(target.name, row))
-      return this.#advance(stream)
-    }
     if (this.#isHopeless(stream, row)) {
       log.error('event parked', fields)
       this.#options.meter.add('sftpgo_events_parked_total', 1, { notifier: target.name })
@@ -356,13 +315,11 @@ export class Relay {
 
   /** The head is done with; the next one takes its turn behind the other streams. */
   #advance(stream: Stream): void {
-    stream.rows.shift()
-    this.#rowsAtHand -= 1
     if (stream.failingSince !== undefined) this.#failing -= 1
-    stream.failingSince = undefined
-    stream.attempts = stream.rows[0]?.attempts ?? 0
+    this.#waiting -= 1
+    this.#streams.advance(stream)
     if (stream.rows.length > 0 || stream.more) this.#enqueue(stream)
-    else this.#streams.delete(stream.name)
+    else this.#streams.forget(stream)
     this.#pump()
   }
 
@@ -376,7 +333,7 @@ export class Relay {
   }
 
   #wakeAll(): void {
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#streams.all()) {
       if (stream.state !== 'waiting') continue
       stream.cancel()
       this.#enqueue(stream)

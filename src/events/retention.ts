@@ -11,7 +11,7 @@ export interface RetentionOptions {
   readonly clock: Clock
   readonly log: Logger
   readonly budget: Budget
-  readonly notifiers: readonly string[]
+  readonly notifiers: () => readonly string[]
   /** Told and parked events older than this are removed. */
   readonly maxAgeMs: number
   /** The oldest told and parked events are removed while events take more than this. */
@@ -114,7 +114,7 @@ export function startRetention(options: RetentionOptions): Retention {
       last = rows.at(-1)?.seq ?? last
       await write(
         rows.flatMap(({ seq, stream }) => [
-          ...notifiers.map((name) => ({ sql: sql.forget, values: [name, stream, seq] })),
+          ...notifiers().map((name) => ({ sql: sql.forget, values: [name, stream, seq] })),
           { sql: sql.forgetEvent, values: [seq] },
         ]),
       )

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { PluginError } from '../../src/base/errors.ts'
+import { openConnection } from '../../src/database/connection.ts'
+import { requireHere } from '../../src/database/driver.ts'
 import { openDatabase, type Database } from '../../src/database/open-database.ts'
 import { openEventLog, type EventLogOptions, type OpenEventLog } from '../../src/events/open-event-log.ts'
 import { virtualPath } from '../../src/base/virtual-path.ts'
@@ -193,42 +195,6 @@ describe('the event log', () => {
     await eventually('the slow one is heard', () => ear.paths('slow').length === 1)
   })
 
-  it('tells the first upload of a user once, after the upload', async () => {
-    const ear = createListener('ear', { wants: { files: ['upload', 'first-upload'] } })
-    await open(ear.entry)
-    await upload('ada', '/1')
-    await upload('ada', '/2')
-    await events.record(uploadOf('bob', '/cut', { status: 2 }))
-    await upload('bob', '/3')
-    await eventually('all are heard', () => ear.heard.length === 6)
-    expect(ear.heard.filter(({ username }) => username === 'ada').map(({ action }) => action)).toEqual([
-      'upload',
-      'first-upload',
-      'upload',
-    ])
-    expect(
-      ear.heard.filter(({ username }) => username === 'bob').map(({ action, status }) => [action, status]),
-    ).toEqual([
-      ['upload', 2],
-      ['upload', 1],
-      ['first-upload', 1],
-    ])
-  })
-
-  it('tells a first upload again to a new user of an old name', async () => {
-    const ear = createListener('ear', { wants: { files: ['first-upload'] } })
-    await open(ear.entry)
-    await upload('ada', '/1')
-    await events.recordProvider({
-      kind: 'provider',
-      ...{ action: 'delete', objectType: 'user', objectName: 'ada', objectData: '{}' },
-      ...{ username: 'admin', address: '', role: '' },
-    })
-    await upload('ada', '/2')
-    await eventually('both are heard', () => ear.heard.length === 2)
-    expect(ear.paths()).toEqual(['/1', '/2'])
-  })
-
   it('escapes a name that is not UTF-8 and sends its exact bytes beside it', async () => {
     const ear = createListener()
     await open(ear.entry)
@@ -282,6 +248,87 @@ describe('the event log', () => {
     await events.record(uploadOf('ada', '/gone', { action: 'delete' }))
     ear.setReady(true)
     await eventually('all are heard', () => ear.heard.length === accepted + 1)
+  })
+})
+
+describe('a list of notifiers that changes', () => {
+  it('tells a new one what happens from then on, and leaves the others undisturbed', async () => {
+    const old = createListener('old')
+    const fresh = createListener('fresh')
+    await open(old.entry)
+    await upload('ada', '/1')
+    await events.takeNotifiers([old.entry, fresh.entry])
+    await upload('ada', '/2')
+    await eventually('both hear', () => old.heard.length === 2 && fresh.heard.length === 1)
+    expect(fresh.paths()).toEqual(['/2'])
+  })
+
+  it('keeps what one that left was owed until it comes back', async () => {
+    const ear = createListener()
+    ear.setReady(false)
+    await open(ear.entry)
+    await upload('ada', '/1')
+    await events.takeNotifiers([])
+    expect(events.wants('upload')).toBe(false)
+    await upload('ada', '/2')
+    ear.setReady(true)
+    await events.takeNotifiers([ear.entry])
+    await eventually('it hears', () => ear.heard.length === 1)
+    expect(ear.paths()).toEqual(['/1'])
+  })
+})
+
+describe('a database in trouble', () => {
+  const tell = async (event = uploadOf('ada', '/a')): Promise<void> => {
+    const intent = await events.intend(intentOf(event))
+    await intent.commit(event)
+  }
+
+  it('that is locked fails the operation, and what had happened by then is told when the lock is gone', async () => {
+    const ear = createListener()
+    await open(ear.entry)
+    const event = uploadOf('ada', '/a')
+    const intent = await events.intend(intentOf(event))
+    const other = openConnection(requireHere, database.driver, join(folder, 'state.db'))
+    other.exec('begin immediate')
+    await expect(intent.commit(event)).rejects.toMatchObject({ name: 'FileError', code: 'input-output' })
+    expect(events.status().unwritten).toBe(1)
+    other.exec('rollback')
+    other.close()
+    await eventually('it is told', () => ear.heard.length === 1)
+    expect(events.status().unwritten).toBe(0)
+    await tell(uploadOf('ada', '/b'))
+    await eventually('the next is told', () => ear.heard.length === 2)
+    expect(ear.paths()).toEqual(['/a', '/b'])
+  })
+
+  it('that is full refuses what it cannot keep, tells what it accepted, and works again with space', async () => {
+    const ear = createListener()
+    ear.setReady(false)
+    await open(ear.entry)
+    const { pages } = database
+      .query<{ pages: number }>('select page_count as pages from pragma_page_count')
+      .get() ?? {
+      pages: 0,
+    }
+    const limit = (most: number) =>
+      database.writer.write([{ sql: `pragma max_page_count=${most}`, returnsRows: true }])
+    await limit(pages + 10)
+    const accepted: string[] = []
+    for (let n = 0; n < 100; n += 1) {
+      const path = `/${n}${'x'.repeat(1_000)}`
+      await tell(uploadOf('ada', path)).then(
+        () => accepted.push(path),
+        (error: unknown) => expect(error).toMatchObject({ name: 'FileError', code: 'no-space' }),
+      )
+    }
+    expect(accepted.length).toBeGreaterThan(2)
+    expect(accepted.length).toBeLessThan(60)
+    await limit(1_000_000)
+    await tell(uploadOf('ada', '/after'))
+    ear.setReady(true)
+    await eventually('all are told', () => ear.paths().includes('/after'))
+    expect(ear.paths().filter((path) => accepted.includes(path))).toEqual(accepted)
   })
 })
 

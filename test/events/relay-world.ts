@@ -190,6 +190,7 @@ function createLife({ clock, random, world, poison, fail }: LifeOptions): Life {
         .map(([stream]) => stream)
         .sort()
         .slice(0, most),
+    waiting: () => 0,
     acknowledge: (_notifier, row) =>
       inDatabase(() => {
         remove(row)
@@ -211,7 +212,6 @@ function createLife({ clock, random, world, poison, fail }: LifeOptions): Life {
     name: 'n',
     atOnce: 2,
     maxAttempts,
-    bestEffort: false,
     isReady: () => ready,
     tell(row) {
       if (dead) return new Promise(() => {})

@@ -44,12 +44,6 @@ export const events: Migration = {
       primary key (notifier, seq)
     ) strict, without rowid;
 
-    create table event_first (
-      username text not null,
-      action text not null,
-      primary key (username, action)
-    ) strict, without rowid;
-
     create table event_audit (
       id integer primary key,
       at_ms integer not null,
