@@ -187,7 +187,7 @@ function noteMeanings(config: Section, note: Note): void {
     note(
       'changed',
       'plugins',
-      'events wait on disk until a notifier has taken them, whatever retry_max_time says (0 means best effort)',
+      'events wait on disk until a notifier has taken them; retry_max_time only says when they are parked (0: never)',
     )
 }
 

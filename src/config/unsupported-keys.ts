@@ -66,7 +66,6 @@ const unsupportedKeys: readonly UnsupportedKey[] = [
   { path: 'data_provider.check_password_hook', what: 'a hook on passwords; an auth plugin decides' },
   { path: 'data_provider.check_password_scope', what: 'a hook on passwords' },
   { path: 'data_provider.password_validation.admins.min_entropy', what: 'administrators as accounts' },
-  { path: 'data_provider.password_caching', what: 'keeping verified passwords in memory', off: [false] },
   { path: 'data_provider.update_mode', what: 'a choice of when the database is migrated' },
   { path: 'data_provider.create_default_admin', what: 'administrators as accounts' },
   { path: 'data_provider.naming_rules', what: 'a choice of naming rules', off: [] },

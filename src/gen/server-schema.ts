@@ -612,6 +612,11 @@ export const serverSchema = {
           "x-ours": true,
           "x-path": true
         },
+        "password_caching": {
+          "type": "boolean",
+          "description": "Whether right passwords are remembered in memory, as keyed digests, so that the next login needs no slow hash.",
+          "default": true
+        },
         "users_base_dir": {
           "type": "string",
           "description": "Folder in which homes are made for users that have none.",

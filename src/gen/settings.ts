@@ -228,6 +228,8 @@ export interface DataProviderSettings {
   readonly name: string
   /** JSON file of accounts in the form of SFTPGo's dump; read at start and whenever it changes. Default: "". */
   readonly users_file: string
+  /** Whether right passwords are remembered in memory, as keyed digests, so that the next login needs no slow hash. Default: true. */
+  readonly password_caching: boolean
   /** Folder in which homes are made for users that have none. Default: "". */
   readonly users_base_dir: string
   /** 0 off, 1 for every user, 2 only for users with a quota and for virtual folders. Default: 2. */

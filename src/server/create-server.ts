@@ -1,166 +1,240 @@
-import { existsSync, statfsSync } from 'node:fs'
-import { messageOf } from '../base/errors.ts'
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { createLoginAuthority } from '../accounts/login.ts'
+import type { LoginAuthority } from '../accounts/login-conversation.ts'
+import { createStories } from '../accounts/story.ts'
+import { systemClock } from '../base/clock.ts'
+import type { Meter } from '../base/meter.ts'
 import { Scope } from '../base/scope.ts'
-import { loadConfig } from '../config/load-config.ts'
-import { formatProblem } from '../config/problems.ts'
-import { millisecondsOf } from '../config/units.ts'
-import { type ControlOperations, openControlServer } from '../control/control-server.ts'
-import { openDatabase } from '../database/open-database.ts'
-import { startSshServer } from '../ssh/ssh-server.ts'
-import { openLogger } from '../telemetry/logger.ts'
+import type { Config } from '../config/load-config.ts'
+import { bytesOf, millisecondsOf } from '../config/units.ts'
+import { openControlServer } from '../control/control-server.ts'
+import { type Database, openDatabase } from '../database/open-database.ts'
+import { type OpenEventLog, openEventLog } from '../events/open-event-log.ts'
+import { createActiveUploads } from '../files/active-uploads.ts'
+import { openPartJournal } from '../files/part-journal.ts'
+import { type PluginHost, startPluginHost } from '../host/host.ts'
+import { createBufferPool } from '../sftp/buffer-pool.ts'
+import { packetBufferBytes } from '../sftp/serve-session.ts'
+import type { OpenSession } from '../ssh/connection.ts'
+import { createDisks } from '../storage/disks.ts'
+import { type ProgramLogger, openLogger } from '../telemetry/logger.ts'
 import { openMeters } from '../telemetry/meters.ts'
-import { openTelemetryServer } from '../telemetry/telemetry-server.ts'
-import { changedSettings } from './changed-settings.ts'
-import type { ReloadOutcome, RunningServer, ServerOptions, ServerStatus } from './running-server.ts'
-import { sshOptions } from './ssh-options.ts'
+import { loginSettings, openAccounts, openAdmission, readCertificateLists } from './account-parts.ts'
+import { controlOperations } from './control-operations.ts'
+import { filePolicy } from './file-policy.ts'
+import { makeFirstAccount } from './first-account.ts'
+import { openKeepers } from './keeper-parts.ts'
+import { tellGauges } from './gauges.ts'
+import { createSessionOpener } from './open-sessions.ts'
+import { openTelemetry } from './open-telemetry.ts'
+import type { Parts } from './parts.ts'
+import { pluginEntries } from './plugin-entries.ts'
+import { authenticatorsOf, filtersOf, notifierEntries } from './plugin-parts.ts'
+import { createReloader } from './reload.ts'
+import type { RunningServer, ServerOptions } from './running-server.ts'
+import { keepSessionsAllowed } from './session-guard.ts'
+import { openSshDoor } from './ssh-door.ts'
 import { stateLayout } from './state-layout.ts'
 import { holdStateFolder } from './state-lock.ts'
+import { statusOf } from './status.ts'
+import { createStoredUsageLedger } from './usage-ledger.ts'
 import { programVersion } from './version.ts'
 
 /**
  * Builds a server, part by part, and starts it. What was opened is closed again, newest first, when the server closes
- * or when a later part cannot be opened.
+ * or when a later part cannot be opened: people leave first, then events, plugins and the database.
  */
 export async function createServer(options: ServerOptions): Promise<RunningServer> {
   const scope = new Scope()
   try {
     return await build(options, scope)
   } catch (error) {
+    // What went wrong first is what matters.
     await scope.close().catch(() => {})
     throw error
   }
 }
 
 async function build(options: ServerOptions, scope: Scope): Promise<RunningServer> {
-  let config = options.config
-  const layout = stateLayout(config)
+  const { config } = options
   const startedAt = new Date().toISOString()
-  const version = programVersion()
-  const log =
-    options.log ??
-    scope.own(
-      openLogger({
-        level: options.logLevel ?? config.settings.log.level,
-        format: config.settings.log.format,
-      }),
-    )
-  scope.own(holdStateFolder(layout.lock))
-  const meter = scope.own(openMeters((into) => into.set('sftpgo_connections', ssh.connections().length)))
+  const log = options.log ?? scope.own(openLogger(logOptions(options)))
+  scope.own(holdStateFolder(stateLayout(config).lock))
+  const known: { parts?: Parts } = {}
+  const meter = scope.own(openMeters((into) => known.parts !== undefined && tellGauges(known.parts, into)))
+  const opened = await openParts(options, startedAt, log, meter, scope)
+  known.parts = opened.parts
 
-  const database = scope.own(
-    await openDatabase({
-      ...(layout.database === ':memory:' ? {} : { path: layout.database }),
-      log: log.with({ part: 'database' }),
-    }),
-  )
+  const reloader = createReloader(opened.parts)
+  const status = () => statusOf(opened.parts, reloader.last())
+  await openTelemetry(opened.parts, meter, status, scope)
+  const operations = controlOperations(opened.parts, reloader, status)
+  const socketPath = stateLayout(config).control
+  scope.own(await openControlServer({ socketPath, operations, log: log.with({ part: 'control' }) }))
+  log.info('server ready', { listening: opened.parts.door.ssh.addresses, version: programVersion() })
 
-  const ssh = await startSshServer({
-    ...sshOptions(config, { loopbackOnly: options.devPlugins === true }),
-    authority: {
-      admit: async () => ({ admitted: true }),
-      begin: () => {
-        const answer = async () =>
-          ({ verdict: 'refused', methods: [], reference: '00000000', final: true }) as const
-        return {
-          none: answer,
-          password: answer,
-          queryKey: answer,
-          provedKey: answer,
-          keyboardInteractive: answer,
-          end() {},
-        }
-      },
-    },
-    serve: () => {
-      throw new Error('nobody can log in yet')
-    },
-    log: log.with({ part: 'ssh' }),
-  })
-  let graceMs = millisecondsOf(config.settings.common.grace_time)
-  scope.defer(() => ssh.close(graceMs))
-
-  let lastReload: ServerStatus['lastReload']
-  const status = (): ServerStatus => ({
-    pid: process.pid,
-    version,
-    startedAt,
-    configuration: config.file,
-    listening: ssh.addresses,
-    connections: ssh.connections().length,
-    sessions: ssh.connections().reduce((sum, { sessions }) => sum + sessions, 0),
-    logLevel: log.level,
-    droppedLogLines: log.droppedLines,
-    lastReload,
-    parts: { database: { ready: true, detail: database.driver }, disk: diskState(config.stateFolder) },
-  })
-
-  async function reload(): Promise<ReloadOutcome> {
-    const at = new Date().toISOString()
-    const { config: next, problems } = loadConfig(config.file)
-    if (next === undefined) {
-      lastReload = { at, ok: false, message: problems.map(formatProblem).join('; ') }
-      log.error('configuration not taken over', { problems: problems.map(formatProblem) })
-      return { ok: false, problems }
-    }
-    const changed = changedSettings(config.settings, next.settings)
-    if (options.logLevel === undefined) log.setLevel(next.settings.log.level)
-    graceMs = millisecondsOf(next.settings.common.grace_time)
-    config = next
-    lastReload = { at, ok: true, message: changed.length === 0 ? 'nothing had changed' : changed.join(', ') }
-    log.info('configuration read again', { changed })
-    return { ok: true, changed, needRestart: [] }
-  }
-
-  const operations: ControlOperations = {
-    status: () => status(),
-    reload: async () => {
-      const outcome = await reload()
-      return outcome.ok ? outcome : { ok: false, problems: outcome.problems.map(formatProblem) }
-    },
-  }
-  scope.own(
-    await openControlServer({ socketPath: layout.control, operations, log: log.with({ part: 'control' }) }),
-  )
-
-  const { telemetry } = config.settings
-  if (telemetry.bind_port !== 0) {
-    scope.own(
-      await openTelemetryServer({
-        port: telemetry.bind_port,
-        address: telemetry.bind_address,
-        meter,
-        readiness: () => status().parts,
-        ...(telemetry.certificate_file === ''
-          ? {}
-          : {
-              certificateFile: telemetry.certificate_file,
-              certificateKeyFile: telemetry.certificate_key_file,
-            }),
-        minTlsVersion: telemetry.min_tls_version,
-      }),
-    )
-  }
-  log.info('server ready', { version, listening: ssh.addresses, node: process.versions.node })
+  let closing: Promise<void> | undefined
   return {
-    addresses: ssh.addresses,
-    hostKeys: ssh.status.hostKeys,
-    firstAccount: undefined,
+    addresses: opened.parts.door.ssh.addresses,
+    hostKeys: opened.parts.door.ssh.status.hostKeys,
+    firstAccount: opened.firstAccount,
     log,
     status,
-    reload,
-    async close(ms) {
-      graceMs = ms ?? graceMs
-      await scope.close()
+    reload: () => reloader.reload(),
+    close(graceMs) {
+      opened.setGrace(graceMs)
+      closing ??= scope.close()
+      return closing
     },
   }
 }
 
-function diskState(folder: string): { ready: boolean; detail: string } {
-  try {
-    const { bavail, bsize } = statfsSync(existsSync(folder) ? folder : '/')
-    const free = bavail * bsize
-    return { ready: free > 16 * 1024 * 1024, detail: `${(free / 2 ** 30).toFixed(1)} GiB free` }
-  } catch (error) {
-    return { ready: false, detail: messageOf(error) }
+function logOptions({ config, logLevel }: ServerOptions): Parameters<typeof openLogger>[0] {
+  const { level, format } = config.settings.log
+  return { level: logLevel ?? level, format }
+}
+
+/** The order of things. Each needs only what stands above it. */
+async function openParts(
+  options: ServerOptions,
+  startedAt: string,
+  log: ProgramLogger,
+  meter: Meter,
+  scope: Scope,
+) {
+  const { config } = options
+  const current = { config }
+  const clock = systemClock
+  const isFirstStart = !existsSync(stateLayout(config).database)
+
+  const database = scope.own(await openState(config, log))
+  const host = scope.own(await openPlugins(options, log, meter))
+  const keepers = openKeepers(config.settings, host)
+  const around = { config, database, clock, log: log.with({ part: 'accounts' }), meter }
+  const accounts = openAccounts(around, scope)
+  const admission = openAdmission(around, () => filtersOf(host))
+  const events = await openEvents({ config, current, database, host, log, meter }, scope)
+  const certificates = { lists: readCertificateLists(config.settings) }
+  const stories = createStories({ clock })
+  const authority = createLoginAuthority({
+    ...{ store: accounts.store, passwords: accounts.passwords, admission: admission.admission },
+    authenticators: () => authenticatorsOf(host, () => current.config.settings),
+    ...{ secrets: keepers.box, events, stories, clock, meter, log: log.with({ part: 'login' }) },
+    certificates: () => certificates.lists,
+    sessionsOf: (username) => door.sessionsOf(username),
+    settings: loginSettings(config),
+  })
+  scope.defer(() => authority.close())
+  const serve = openFiles({ current, accounts, events, log, meter }, scope)
+  const firstAccount = isFirstStart ? await makeFirstAccount(config, accounts) : undefined
+  const door = await openDoor(options, { authority, serve, events, log })
+  const grace = closeDoorLast(door, current, scope)
+  scope.own(keepSessionsAllowed({ store: accounts.store, door, clock, log: log.with({ part: 'accounts' }) }))
+
+  const parts: Parts = {
+    ...{ options, current, startedAt, log, database, host, keepers, accounts, admission, certificates },
+    ...{ stories, events, door },
+  }
+  return { parts, firstAccount, setGrace: grace }
+}
+
+function openState(config: Config, log: ProgramLogger): Promise<Database> {
+  const { database: path } = stateLayout(config)
+  return openDatabase({ ...(path === ':memory:' ? {} : { path }), log: log.with({ part: 'database' }) })
+}
+
+function openPlugins(
+  { config, devPlugins }: ServerOptions,
+  log: ProgramLogger,
+  meter: Meter,
+): Promise<PluginHost> {
+  const {
+    start_timeout: timeout,
+    run_from: runFrom,
+    allow_plaintext: allowPlaintext,
+  } = config.settings.plugin_host
+  return startPluginHost({
+    entries: pluginEntries(config),
+    stateFolder: stateLayout(config).plugins,
+    environment: config.environment,
+    startTimeoutMs: millisecondsOf(timeout),
+    ...{ runFrom, allowPlaintext, allowDev: devPlugins === true },
+    ...{ log: log.with({ part: 'plugins' }), meter },
+  })
+}
+
+interface EventNeeds {
+  readonly config: Config
+  readonly current: { readonly config: Config }
+  readonly database: Database
+  readonly host: PluginHost
+  readonly log: ProgramLogger
+  readonly meter: Meter
+}
+
+async function openEvents(
+  { config, current, database, host, log, meter }: EventNeeds,
+  scope: Scope,
+): Promise<OpenEventLog> {
+  const { durable, disk_budget: budget, when_full: whenFull, retention } = config.settings.events
+  const events = await openEventLog({
+    database,
+    notifiers: notifierEntries(host, () => current.config.settings),
+    settings: {
+      ...{ durable, diskBudgetBytes: bytesOf(budget), whenFull },
+      retention: { maxAgeMs: millisecondsOf(retention.max_age), maxBytes: bytesOf(retention.max_size) },
+    },
+    ...{ log: log.with({ part: 'events' }), meter },
+  })
+  scope.defer(() => events.close())
+  return events
+}
+
+type FileNeeds = Pick<Parts, 'current' | 'accounts' | 'events'> & {
+  readonly log: ProgramLogger
+  readonly meter: Meter
+}
+
+function openFiles({ current, accounts, events, log, meter }: FileNeeds, scope: Scope): OpenSession {
+  const { settings, stateFolder } = current.config
+  const clock = systemClock
+  const ledger = scope.own(createStoredUsageLedger(accounts.usage, log, () => clock.now()))
+  const disks = createDisks({ clock, log: log.with({ part: 'storage' }) })
+  return createSessionOpener({
+    places: { disks, ledger, trackQuota: settings.data_provider.track_quota },
+    policy: () => filePolicy(current.config.settings),
+    ...{ events, ledger, clock, meter, log: log.with({ part: 'sftp' }), version: programVersion() },
+    active: createActiveUploads(randomBytes(4).toString('hex')),
+    journal: scope.own(openPartJournal(join(stateFolder, 'uploads.journal'))),
+    buffers: createBufferPool({ bufferBytes: packetBufferBytes, keep: 64 }),
+  })
+}
+
+interface DoorNeeds {
+  readonly authority: LoginAuthority
+  readonly serve: OpenSession
+  readonly events: OpenEventLog
+  readonly log: ProgramLogger
+}
+
+function openDoor({ config, devPlugins }: ServerOptions, { authority, serve, events, log }: DoorNeeds) {
+  return openSshDoor({
+    ...{ config, authority, serve, events, log: log.with({ part: 'ssh' }) },
+    loopbackOnly: devPlugins === true,
+  })
+}
+
+/** The door closes with the grace time that is in force then, or with the one the closer names. */
+function closeDoorLast(
+  door: Parts['door'],
+  current: { readonly config: Config },
+  scope: Scope,
+): (graceMs: number | undefined) => void {
+  let asked: number | undefined
+  scope.defer(() => door.close(asked ?? millisecondsOf(current.config.settings.common.grace_time)))
+  return (graceMs) => {
+    asked = graceMs
   }
 }

@@ -1,30 +1,35 @@
 import { randomInt } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseUser } from '../accounts/parse-user.ts'
+import type { Config } from '../config/load-config.ts'
+import type { AccountParts } from './account-parts.ts'
 import type { FirstAccount } from './running-server.ts'
-
-/** Where the account is put and how its password is hashed. */
-export interface FirstAccountOptions {
-  readonly homes: string
-  readonly hash: (password: string) => Promise<string>
-  readonly put: (account: {
-    readonly username: string
-    readonly password: string
-    readonly home: string
-  }) => Promise<unknown>
-}
+import { stateLayout } from './state-layout.ts'
 
 /** Letters and digits that cannot be mistaken for each other. */
 const alphabet = 'abcdefghijkmnpqrstuvwxyzACDEFGHJKLMNPQRSTUVWXYZ2345679'
 /** 16 of 55 characters: 92 bits. */
 const length = 16
 
-/** Makes the account `demo` with a random password, of which only the hash is kept. */
-export async function makeFirstAccount({ homes, hash, put }: FirstAccountOptions): Promise<FirstAccount> {
+/** Makes the account `demo` with a random password where nobody could log in yet; only the hash is kept. */
+export async function makeFirstAccount(
+  config: Config,
+  { store, passwords }: Pick<AccountParts, 'store' | 'passwords'>,
+): Promise<FirstAccount | undefined> {
+  const othersDecide = config.settings.plugins.some(({ type, enabled }) => type === 'auth' && enabled)
+  if (!store.isEmpty || othersDecide || !store.canChange('demo')) return undefined
   const username = 'demo'
   const password = Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('')
-  const home = join(homes, username)
+  const home = join(stateLayout(config).homes, username)
   mkdirSync(home, { recursive: true, mode: 0o700 })
-  await put({ username, password: await hash(password), home })
+  const record = {
+    username,
+    status: 1,
+    home_dir: home,
+    permissions: { '/': ['*'] },
+    password: await passwords.hash(password),
+  }
+  await store.putUser(parseUser(record).value)
   return { username, password, home }
 }

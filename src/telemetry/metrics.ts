@@ -33,7 +33,7 @@ export const metrics = {
     'Times a mount whose calls turned slow went to the thread pool',
     [],
   ),
-  sftpgo_log_lines_dropped_total: counter('Log lines given up because standard error was blocked'),
+  sftpgo_log_lines_dropped: gauge('Log lines given up because standard error was blocked'),
   sftpgo_event_loop_delay_seconds: gauge('Delay of the event loop since the last reading', ['quantile']),
 } as const satisfies Readonly<Record<string, Metric>>
 

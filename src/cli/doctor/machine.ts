@@ -3,10 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { messageOf } from '../../base/errors.ts'
 import { findDriver } from '../../database/driver.ts'
 import { workingSetpriv } from '../../host/host-death.ts'
-import { native } from '../../native/library.ts'
-import { confinement } from '../../native/open-directory.ts'
-import { nativePacketCiphers } from '../../native/packet-ciphers.ts'
-import { createSealableFile } from '../../native/sealed-file.ts'
+import { selfTest } from '../../native/self-test.ts'
 import { type Finding, about } from './finding.ts'
 
 /** What this machine can do, and what a missing part costs. */
@@ -36,39 +33,9 @@ function platform(): Finding {
 }
 
 function nativeParts(): Finding[] {
-  const calls = native()
-  if (!calls.works) {
-    return [
-      about('native code').warning(
-        `off (${calls.reason}): transfers cost up to five times the CPU; homes and plugins take the portable way`,
-      ),
-    ]
-  }
-  return [confinedHomes(), ciphers(), sealedPlugins()]
-}
-
-function confinedHomes(): Finding {
-  const { ok, warning } = about('confined homes')
-  const found = confinement()
-  return found.works
-    ? ok('held by the kernel')
-    : warning(`${found.reason}: homes are walked step by step, which is slower`)
-}
-
-function ciphers(): Finding {
-  const { ok, warning } = about('packet ciphers')
-  return nativePacketCiphers() === undefined
-    ? warning('run in JavaScript: transfers cost up to five times the CPU')
-    : ok(`the process's own OpenSSL ${process.versions.openssl}`)
-}
-
-function sealedPlugins(): Finding {
-  const { ok, warning } = about('sealed plugins')
-  const made = createSealableFile('doctor')
-  if (!made.works)
-    return warning(`${made.reason}: plugins run from private files, safe from all but this user and root`)
-  made.file.close()
-  return ok('run from memory that nobody can change')
+  return selfTest().map(({ ability, works, detail }) =>
+    works ? about(ability).ok('works') : about(ability).warning(detail),
+  )
 }
 
 function database(): Finding {

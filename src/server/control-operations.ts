@@ -1,0 +1,20 @@
+import { formatProblem } from '../config/problems.ts'
+import type { ControlOperations } from '../control/control-server.ts'
+import type { Parts } from './parts.ts'
+import type { Reloader } from './reload.ts'
+import type { ServerStatus } from './running-server.ts'
+
+/** Everything commands can ask of a running server. Each area brings its own table; names do not overlap. */
+export function controlOperations(
+  _parts: Parts,
+  reloader: Reloader,
+  status: () => ServerStatus,
+): ControlOperations {
+  return {
+    status,
+    async reload() {
+      const outcome = await reloader.reload()
+      return outcome.ok ? outcome : { ok: false, problems: outcome.problems.map(formatProblem) }
+    },
+  }
+}

@@ -1,0 +1,66 @@
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/log.ts'
+import type { Meter } from '../base/meter.ts'
+import type { EventLog } from '../events/event-log.ts'
+import type { ActiveUploads } from '../files/active-uploads.ts'
+import { createUserFiles } from '../files/create-user-files.ts'
+import type { FilePolicy } from '../files/file-policy.ts'
+import type { PartJournal } from '../files/part-journal.ts'
+import type { UsageLedger } from '../files/usage-ledger.ts'
+import type { User } from '../accounts/user.ts'
+import { createIpSet } from '../accounts/ip-set.ts'
+import type { OpenSession } from '../ssh/connection.ts'
+import { type BufferPool } from '../sftp/buffer-pool.ts'
+import { serveSession } from '../sftp/serve-session.ts'
+import { type PlaceOptions, openPlaces } from './open-places.ts'
+
+/** What every session of a server shares. */
+export interface SessionSurroundings {
+  readonly places: PlaceOptions
+  readonly policy: () => Partial<FilePolicy>
+  readonly events: EventLog
+  readonly ledger: UsageLedger
+  readonly active: ActiveUploads
+  readonly journal: PartJournal
+  readonly buffers: BufferPool
+  readonly clock: Clock
+  readonly log: Logger
+  readonly meter: Meter
+  readonly version: string
+}
+
+/** Creates what `ssh` calls when somebody who is logged in opens the SFTP subsystem. */
+export function createSessionOpener(around: SessionSurroundings): OpenSession {
+  let opened = 0
+  return async (stream, { principal }) => {
+    opened += 1
+    // As in SFTPGo: the protocol, the connection, and a number that tells its sessions apart.
+    const sessionId = `SFTP_${principal.connectionId}_${opened}`
+    const log = around.log.with({ user: principal.user.username, session: sessionId })
+    const places = await openPlaces(principal.user, around.places)
+    const files = createUserFiles({
+      principal,
+      ...{ home: places.home, folders: places.folders, policy: around.policy(), events: around.events },
+      ...{ ledger: around.ledger, active: around.active, journal: around.journal, clock: around.clock },
+      ...{ log, sessionId, bandwidth: bandwidthFor(principal.user, principal.address) },
+    })
+    const session = serveSession(stream, files, { log, buffers: around.buffers, version: around.version })
+    around.meter.add('sftpgo_sessions_total')
+    log.info('session opened', { address: principal.address, method: principal.method })
+    void session.ended.then(async (end) => {
+      log.info('session ended', { end, requests: session.requests })
+      await files.close()
+      await places.close()
+    })
+    return session
+  }
+}
+
+/** The first limit whose networks hold the address, else the user's own. */
+function bandwidthFor({ filters, upload_bandwidth, download_bandwidth }: User, address: string) {
+  const special = (filters.bandwidth_limits ?? []).find(({ sources }) => createIpSet(sources).has(address))
+  return {
+    upload: special?.upload_bandwidth ?? upload_bandwidth,
+    download: special?.download_bandwidth ?? download_bandwidth,
+  }
+}

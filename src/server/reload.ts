@@ -1,0 +1,133 @@
+import { messageOf } from '../base/errors.ts'
+import { type Config, loadConfig } from '../config/load-config.ts'
+import { type Problem, formatProblem } from '../config/problems.ts'
+import { pluginName } from '../config/plugin-rules.ts'
+import { millisecondsOf } from '../config/units.ts'
+import type { Settings } from '../gen/settings.ts'
+import { readCertificateLists } from './account-parts.ts'
+import { changedSettings } from './changed-settings.ts'
+import type { Parts } from './parts.ts'
+import { pluginEntries } from './plugin-entries.ts'
+import type { ReloadOutcome, ServerStatus } from './running-server.ts'
+
+/** Takes over changed configurations, one after the other. */
+export interface Reloader {
+  reload(): Promise<ReloadOutcome>
+  /** What became of the last one. */
+  last(): ServerStatus['lastReload']
+}
+
+/** Keys that are read each time they are needed. */
+const readLive = [
+  ...['$schema', 'log.level', 'common.grace_time', 'common.upload_mode', 'common.setstat_mode'],
+  ...['common.symlink_mode', 'common.hardlink_mode', 'common.chown_mode', 'common.setuid_mode'],
+  ...['events.checksum', 'events.max_attempts', 'plugins'],
+  ...['sftpd.trusted_user_ca_keys', 'sftpd.revoked_user_certs_file'],
+]
+/** Keys for which the SSH server listens anew. */
+const ofTheDoor = [
+  ...['common.idle_timeout', 'common.max_total_connections', 'common.max_per_host_connections'],
+  ...['common.proxy_protocol', 'common.proxy_allowed', 'common.proxy_skipped', 'common.server_version'],
+]
+
+/** Creates the one who reloads. A configuration with a mistake leaves everything as it was. */
+export function createReloader(parts: Parts): Reloader {
+  let last: ServerStatus['lastReload']
+  let line: Promise<unknown> = Promise.resolve()
+
+  async function reload(): Promise<ReloadOutcome> {
+    const outcome = await attempt(parts)
+    const at = new Date().toISOString()
+    if (outcome.ok) {
+      const message =
+        outcome.changed.length === 0 ? 'nothing had changed' : `took over ${outcome.changed.join(', ')}`
+      last = { at, ok: true, message }
+      parts.log.info('configuration read again', {
+        changed: outcome.changed,
+        needRestart: outcome.needRestart,
+      })
+    } else {
+      const problems = outcome.problems.map(formatProblem)
+      last = { at, ok: false, message: problems.join('; ') }
+      parts.log.error('configuration not taken over', { problems })
+    }
+    return outcome
+  }
+
+  return {
+    reload() {
+      const next = line.then(reload)
+      line = next.catch(() => {})
+      return next
+    },
+    last: () => last,
+  }
+}
+
+async function attempt(parts: Parts): Promise<ReloadOutcome> {
+  const before = parts.current.config
+  const { config: next, problems } = loadConfig(before.file)
+  if (next === undefined) return { ok: false, problems }
+  const changed = changedSettings(before.settings, next.settings)
+  try {
+    await takeOver(parts, next, changed)
+  } catch (error) {
+    return { ok: false, problems: [notTaken(before.file, error)] }
+  }
+  const needRestart = [
+    ...changed.filter((key) => !readLive.includes(key) && !isOfTheDoor(key)),
+    ...newNotifiers(before.settings, next.settings),
+  ]
+  return { ok: true, changed, needRestart }
+}
+
+/** Each part that is touched takes its settings over. What can fail comes first, so that a failure changes nothing. */
+async function takeOver(parts: Parts, next: Config, changed: readonly string[]): Promise<void> {
+  const { options, current, log, door, host, certificates } = parts
+  const lists = readCertificateLists(next.settings)
+  const graceMs = millisecondsOf(next.settings.common.grace_time)
+  if (changed.some(isOfTheDoor)) await door.replace(next, graceMs)
+  certificates.lists = lists
+  if (options.logLevel === undefined) log.setLevel(next.settings.log.level)
+  current.config = next
+  // Also without a change: address filters read their lists again, and what has given up tries once more.
+  const { problems } = await host.reload(pluginEntries(next))
+  for (const { name, reason, oldRuns } of problems) {
+    log.error('plugin not ready after reload', {
+      instance: name,
+      code: reason.code,
+      reason: reason.message,
+      oldRuns,
+    })
+  }
+}
+
+function isOfTheDoor(key: string): boolean {
+  return (
+    ofTheDoor.includes(key) ||
+    (key.startsWith('sftpd.') && !readLive.includes(key) && key !== 'sftpd.workers')
+  )
+}
+
+/** The event log knows its notifiers from the start. */
+function newNotifiers(before: Settings, after: Settings): string[] {
+  const known = new Set(notifierNames(before))
+  return notifierNames(after)
+    .filter((name) => !known.has(name))
+    .map((name) => `plugins (new notifier ${name})`)
+}
+
+function notifierNames({ plugins }: Settings): string[] {
+  return plugins.flatMap((plugin, index) =>
+    plugin.type === 'notifier' && plugin.enabled ? [pluginName(plugin, index)] : [],
+  )
+}
+
+function notTaken(file: string, error: unknown): Problem {
+  return {
+    code: 'conflict',
+    path: [],
+    place: { in: 'file', file, line: 1, column: 1 },
+    message: messageOf(error),
+  }
+}

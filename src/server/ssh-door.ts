@@ -1,0 +1,68 @@
+import type { LoginAuthority } from '../accounts/login-conversation.ts'
+import type { Logger } from '../base/log.ts'
+import type { Config } from '../config/load-config.ts'
+import type { EventLog } from '../events/event-log.ts'
+import type { OpenSession } from '../ssh/connection.ts'
+import { type ConnectionInfo, type SshServer, startSshServer } from '../ssh/ssh-server.ts'
+import { sshOptions } from './ssh-options.ts'
+
+/** What stands behind the door: who decides, and what people get. */
+export interface SshDoorOptions {
+  readonly config: Config
+  readonly loopbackOnly: boolean
+  readonly authority: LoginAuthority
+  readonly serve: OpenSession
+  readonly events: Pick<EventLog, 'recordLog'>
+  readonly log: Logger
+}
+
+/** The SSH server, which a reload may exchange: who is inside stays with the old one until they are done. */
+export interface SshDoor {
+  /** The one that takes new connections. */
+  readonly ssh: SshServer
+  connections(): readonly ConnectionInfo[]
+  sessionsOf(username: string): number
+  disconnect(matches: (connection: ConnectionInfo) => boolean, text: string): number
+  /** Listens anew with other settings. When that fails, the old ones are in force again and the error is thrown. */
+  replace(config: Config, graceMs: number): Promise<void>
+  close(graceMs: number): Promise<void>
+}
+
+/** Opens the door. */
+export async function openSshDoor(options: SshDoorOptions): Promise<SshDoor> {
+  const { authority, serve, events, log, loopbackOnly } = options
+  const start = (config: Config): Promise<SshServer> =>
+    startSshServer({ ...sshOptions(config, { loopbackOnly }), authority, serve, events, log })
+  let config = options.config
+  let ssh = await start(config)
+  // Servers that only wait for those who are inside.
+  const leaving = new Map<SshServer, Promise<void>>()
+  const all = (): SshServer[] => [ssh, ...leaving.keys()]
+
+  function retire(server: SshServer, graceMs: number): void {
+    const closed = server.close(graceMs).finally(() => leaving.delete(server))
+    leaving.set(server, closed)
+  }
+
+  return {
+    get ssh() {
+      return ssh
+    },
+    connections: () => all().flatMap((server) => server.connections()),
+    sessionsOf: (username) => all().reduce((sum, server) => sum + server.sessionsOf(username), 0),
+    disconnect: (matches, text) => all().reduce((sum, server) => sum + server.disconnect(matches, text), 0),
+    async replace(next, graceMs) {
+      retire(ssh, graceMs)
+      try {
+        ssh = await start(next)
+        config = next
+      } catch (error) {
+        ssh = await start(config)
+        throw error
+      }
+    },
+    async close(graceMs) {
+      await Promise.all([ssh.close(graceMs), ...leaving.values()])
+    },
+  }
+}

@@ -1,0 +1,74 @@
+import { statfsSync } from 'node:fs'
+import { messageOf } from '../base/errors.ts'
+import { type SlotName, slots } from '../slots/index.ts'
+import type { Parts } from './parts.ts'
+import type { ServerStatus } from './running-server.ts'
+import { programVersion } from './version.ts'
+
+type PartState = ServerStatus['parts'][string]
+
+/** How a server is right now. */
+export function statusOf(parts: Parts, lastReload: ServerStatus['lastReload']): ServerStatus {
+  const { door, log, current, startedAt } = parts
+  const connections = door.connections()
+  return {
+    pid: process.pid,
+    version: programVersion(),
+    startedAt,
+    configuration: current.config.file,
+    listening: door.ssh.addresses,
+    connections: connections.length,
+    sessions: connections.reduce((sum, { sessions }) => sum + sessions, 0),
+    logLevel: log.level,
+    droppedLogLines: log.droppedLines,
+    lastReload,
+    parts: partStates(parts),
+  }
+}
+
+function partStates(parts: Parts): Record<string, PartState> {
+  const names = Object.keys(slots) as SlotName[] // the table's own keys
+  return {
+    ...Object.fromEntries(names.map((name) => [`slot ${name}`, slotState(parts, name)])),
+    database: { ready: true, detail: parts.database.driver },
+    disk: diskState(parts.current.config.stateFolder),
+    events: eventState(parts),
+  }
+}
+
+function slotState({ host }: Parts, slot: SlotName): PartState {
+  const plugins = host.status().filter(({ type, enabled }) => type === slot && enabled)
+  if (plugins.length === 0) return { ready: true, detail: 'empty' }
+  return {
+    ready: plugins.every(({ state, required }) => state === 'ready' || !required),
+    detail: plugins
+      .map(
+        ({ name, state, reason }) => `${name} ${state}${reason === undefined ? '' : ` (${reason.message})`}`,
+      )
+      .join(', '),
+  }
+}
+
+function eventState({ events }: Parts): PartState {
+  const { full, usedBytes, notifiers } = events.status()
+  const failing = notifiers.filter((notifier) => notifier.failing > 0).map(({ name }) => name)
+  const waiting = `${(usedBytes / 1024 / 1024).toFixed(1)} MiB waiting`
+  if (full) return { ready: false, detail: `the disk budget is used up: ${waiting}` }
+  return {
+    ready: true,
+    detail: failing.length === 0 ? waiting : `${waiting}; failing: ${failing.join(', ')}`,
+  }
+}
+
+/** Below this nothing can be relied on any more. */
+const leastFreeBytes = 16 * 1024 * 1024
+
+function diskState(folder: string): PartState {
+  try {
+    const { bavail, bsize } = statfsSync(folder)
+    const free = bavail * bsize
+    return { ready: free > leastFreeBytes, detail: `${(free / 2 ** 30).toFixed(1)} GiB free` }
+  } catch (error) {
+    return { ready: false, detail: messageOf(error) }
+  }
+}
