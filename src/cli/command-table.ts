@@ -174,4 +174,79 @@ export const commandTable: readonly CommandRow[] = [
     summary: 'Print the version and what it runs on',
     load: async () => (await import('./commands/version.ts')).version,
   },
+  {
+    words: 'plugin install',
+    summary: 'Verify, store and lock a package, or everything that is declared',
+    load: async () => (await import('./commands/plugin-install.ts')).pluginInstall,
+  },
+  {
+    words: 'plugin enable',
+    summary: 'Add the entry of an installed package and start it',
+    load: async () => (await import('./commands/plugin-enable.ts')).pluginEnable,
+  },
+  {
+    words: 'plugin disable',
+    summary: 'Switch a plugin entry off',
+    load: async () => (await import('./commands/plugin-disable.ts')).pluginDisable,
+  },
+  {
+    words: 'plugin update',
+    summary: 'Show what a newer version changes, and take it',
+    load: async () => (await import('./commands/plugin-update.ts')).pluginUpdate,
+  },
+  {
+    words: 'plugin remove',
+    summary: 'Take a package out of the lock and the store',
+    load: async () => (await import('./commands/plugin-remove.ts')).pluginRemove,
+  },
+  {
+    words: 'plugin show',
+    summary: 'Say everything about an installed package',
+    load: async () => (await import('./commands/plugin-show.ts')).pluginShow,
+  },
+  {
+    words: 'catalog add',
+    summary: 'Trust a catalog',
+    load: async () => (await import('./commands/catalog.ts')).catalogAdd,
+  },
+  {
+    words: 'catalog list',
+    summary: 'List the trusted catalogs',
+    load: async () => (await import('./commands/catalog.ts')).catalogList,
+  },
+  {
+    words: 'catalog remove',
+    summary: 'Trust a catalog no longer',
+    load: async () => (await import('./commands/catalog.ts')).catalogRemove,
+  },
+  {
+    words: 'catalog search',
+    summary: 'Find packages in the trusted catalogs',
+    load: async () => (await import('./commands/catalog.ts')).catalogSearch,
+  },
+  {
+    words: 'catalog key',
+    summary: 'Make the key of a new catalog',
+    load: async () => (await import('./commands/catalog.ts')).catalogKey,
+  },
+  {
+    words: 'catalog publish',
+    summary: 'Put archives into a catalog and sign its index',
+    load: async () => (await import('./commands/catalog.ts')).catalogPublish,
+  },
+  {
+    words: 'catalog revoke',
+    summary: 'Withdraw a version from a catalog',
+    load: async () => (await import('./commands/catalog.ts')).catalogRevoke,
+  },
+  {
+    words: 'catalog save',
+    summary: 'Write a catalog into one file',
+    load: async () => (await import('./commands/catalog.ts')).catalogSave,
+  },
+  {
+    words: 'catalog load',
+    summary: 'Take a catalog out of one file',
+    load: async () => (await import('./commands/catalog.ts')).catalogLoad,
+  },
 ]

@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs'
+import { addPluginEntry, replaceConfig, setPluginKey, writtenEntries } from '../../config/edit-plugins.ts'
+import { checkPluginSettings } from '../../config/plugin-settings.ts'
+import { readLock, writeLock } from '../../packages/lock.ts'
+import type { StoredPackage } from '../../packages/store.ts'
+import { openDeclaredPackages } from '../../server/declared-packages.ts'
+import { findServer } from '../ask-server.ts'
+import { type CliCommand, CommandError, textOption } from '../command.ts'
+import { exitCodes } from '../exit-codes.ts'
+import { print } from '../output.ts'
+import { packageContext, type PackageContext } from '../package-context.ts'
+import { entryOf, installOne } from './plugin-install.ts'
+
+/** Adds the entry of an installed package, or switches it on again, checks its settings and has the running server start it. */
+export const pluginEnable: CliCommand = {
+  arguments: '<name>',
+  options: [
+    ['--as <entry>', 'name of the configuration entry; by default the name of the package'],
+    ['--settings <json>', "the plugin's settings, as JSON"],
+  ],
+  examples: [
+    'plugin enable acme-auth',
+    'plugin enable acme-auth@1.3.0',
+    `plugin enable acme-auth --settings '{"url":"https://example.com"}'`,
+  ],
+  async run(input) {
+    const [wanted = ''] = input.args
+    const context = packageContext(input)
+    const [name = '', version] = wanted.split('@', 2)
+    const before = readFileSync(input.configFile, 'utf8')
+    const lockBefore = await readLock(context.lockFile)
+    try {
+      if (version !== undefined) await switchTo(name, version, context)
+      const stored = await storedPackage(name, context)
+      const settings = parsedSettings(textOption(input, 'settings'))
+      const text = withEntry(input.configFile, before, {
+        stored,
+        as: textOption(input, 'as') ?? name,
+        settings,
+        version,
+      })
+      await checkSettings(stored, text, input.configFile, context)
+      replaceConfig(input.configFile, text)
+      await startInServer(input.configFile, textOption(input, 'as') ?? name)
+    } catch (error) {
+      // What did not become ready leaves nothing behind: the old entry and the old lock are in force again.
+      replaceConfig(input.configFile, before)
+      await writeLock(context.lockFile, lockBefore)
+      await reloaded(input.configFile).catch(() => {})
+      throw error
+    }
+  },
+}
+
+/** Locks another version of the same package: one that is stored here, else from where it came. */
+async function switchTo(name: string, version: string, context: PackageContext): Promise<void> {
+  const locked = (await readLock(context.lockFile)).plugins[name]
+  const stored = (await context.store.list()).find(
+    ({ manifest }) => manifest.name === name && manifest.version === version,
+  )
+  if (stored === undefined || locked === undefined)
+    return void (await installOne(`${name}@${version}`, context))
+  const lock = await readLock(context.lockFile)
+  const archives = { archiveSha256: stored.archiveSha256, manifestSha256: stored.manifestSha256 }
+  const platforms = Object.fromEntries(Object.keys(locked.platforms).map((platform) => [platform, archives]))
+  await writeLock(context.lockFile, {
+    ...lock,
+    plugins: { ...lock.plugins, [name]: { ...locked, version, platforms } },
+  })
+}
+
+async function storedPackage(name: string, context: PackageContext): Promise<StoredPackage> {
+  const locked = (await readLock(context.lockFile)).plugins[name]
+  const stored =
+    locked === undefined
+      ? undefined
+      : (await context.store.list()).find(
+          ({ manifest }) => manifest.name === name && manifest.version === locked.version,
+        )
+  if (stored !== undefined) return stored
+  throw new CommandError(
+    exitCodes.notFound,
+    `"${name}" is not installed: run "sftpgo-ts plugin install ${name}" first`,
+  )
+}
+
+interface WantedEntry {
+  readonly stored: StoredPackage
+  readonly as: string
+  readonly settings: Readonly<Record<string, unknown>> | undefined
+  readonly version: string | undefined
+}
+
+function withEntry(file: string, text: string, { stored, as, settings, version }: WantedEntry): string {
+  const index = writtenEntries(file, text).findIndex((entry) => entry['name'] === as)
+  if (index < 0) {
+    const entry = { ...entryOf(stored.manifest), name: as, ...(settings === undefined ? {} : { settings }) }
+    return addPluginEntry(file, text, entry)
+  }
+  let next = setPluginKey(file, text, index, 'enabled', undefined)
+  if (version !== undefined) next = setPluginKey(file, next, index, 'version', version)
+  return settings === undefined ? next : setPluginKey(file, next, index, 'settings', settings)
+}
+
+async function checkSettings(
+  stored: StoredPackage,
+  text: string,
+  file: string,
+  context: PackageContext,
+): Promise<void> {
+  const schema = await openDeclaredPackages(context.places).settingsSchema(stored)
+  if (schema === undefined) return
+  const entry = writtenEntries(file, text).find(({ source }) => source === stored.manifest.name)
+  const { problems } = checkPluginSettings(schema, entry?.['settings'])
+  if (problems.length === 0) return
+  const lines = problems.map(({ path, message }) => `  settings.${path.join('.')} ${message}`)
+  throw new CommandError(
+    exitCodes.invalid,
+    [`"${stored.manifest.name}" was not enabled:`, ...lines, 'Give them with --settings'].join('\n'),
+  )
+}
+
+async function startInServer(file: string, entry: string): Promise<void> {
+  const outcome = await reloaded(file)
+  if (outcome === undefined) return print(`"${entry}" is enabled; it starts with the server`)
+  const problem = outcome.find((line) => line.includes(`"${entry}"`))
+  if (problem !== undefined)
+    throw new CommandError(
+      exitCodes.unexpected,
+      `"${entry}" did not become ready, so nothing was changed: ${problem}`,
+    )
+  print(`"${entry}" is enabled and ready`)
+}
+
+/** Has the running server read its configuration; undefined when none runs, else what is wrong now. */
+async function reloaded(file: string): Promise<readonly string[] | undefined> {
+  const client = await findServer(file)
+  if (client === undefined) return undefined
+  try {
+    const answer = (await client.ask('reload')) as {
+      readonly ok: boolean
+      readonly problems?: readonly string[]
+    } // as the server's operation answers
+    return answer.problems ?? []
+  } finally {
+    client.close()
+  }
+}
+
+function parsedSettings(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
+  if (text === undefined) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  } catch {
+    // Said below.
+  }
+  throw new CommandError(exitCodes.usage, '--settings takes a JSON object')
+}

@@ -1,0 +1,101 @@
+import { existsSync } from 'node:fs'
+import { loadConfig } from '../../config/load-config.ts'
+import { installArchive, installFromCatalog, type Installed } from '../../packages/install.ts'
+import type { Permissions } from '../../packages/package-manifest.ts'
+import { type CliCommand, flag } from '../command.ts'
+import { print, printJson } from '../output.ts'
+import { packageContext, type PackageContext } from '../package-context.ts'
+
+/** Verifies a package, stores and locks it, and says what to do next. Without a name: everything the configuration declares. */
+export const pluginInstall: CliCommand = {
+  arguments: '[what]',
+  options: [['--json', 'print as JSON']],
+  examples: [
+    'plugin install acme-auth-1.2.0-any.tgz',
+    'plugin install acme-auth@^1.2',
+    'plugin install corp/acme-auth',
+    'plugin install',
+  ],
+  async run(input) {
+    const context = packageContext(input)
+    const [what] = input.args
+    const installed = what === undefined ? await installDeclared(context) : [await installOne(what, context)]
+    if (flag(input, 'json')) return printJson(installed.map(asJson))
+    if (installed.length === 0)
+      print('The configuration declares no package (an entry with "source"): there is nothing to install')
+    for (const one of installed) describe(one)
+  },
+}
+
+/** Installs an archive when `what` names a file, else from the catalogs. */
+export function installOne(what: string, context: PackageContext): Promise<Installed> {
+  const isFile =
+    /\.(tgz|zip|tar|gz|xz)$/.test(what) || what.startsWith('.') || what.startsWith('/') || existsSync(what)
+  return isFile ? installArchive(what, context) : installFromCatalog(what, context)
+}
+
+async function installDeclared(context: PackageContext): Promise<Installed[]> {
+  const installed: Installed[] = []
+  const { config } = loadConfig(context.configFile)
+  for (const { source, version } of config?.settings.plugins ?? []) {
+    if (source === undefined) continue
+    installed.push(await installFromCatalog(version === undefined ? source : `${source}@${version}`, context))
+  }
+  return installed
+}
+
+function asJson({ stored, locked, before }: Installed): object {
+  const { manifest, folder, archiveSha256, manifestSha256 } = stored
+  return {
+    ...manifest,
+    folder,
+    archiveSha256,
+    manifestSha256,
+    from: locked.from,
+    signer: locked.signer,
+    before: before?.version,
+    entry: entryOf(stored.manifest),
+  }
+}
+
+function describe({ stored, locked, before }: Installed): void {
+  const { name, version, slot, permissions } = stored.manifest
+  const was = before === undefined || before.version === version ? '' : ` (was ${before.version})`
+  print(
+    `Installed ${name} ${version}${was} for the slot ${slot}, from ${locked.from === 'file' ? 'a file' : `the catalog ${locked.from}`}`,
+  )
+  print(`  archive  sha256 ${stored.archiveSha256}`)
+  if (locked.signer !== undefined) print(`  signed   ${locked.signer}`)
+  describePermissions(permissions)
+  print(`Start it with "sftpgo-ts plugin enable ${name}", or paste this into "plugins":`)
+  print(JSON.stringify(entryOf(stored.manifest), undefined, 2))
+}
+
+/** Prints what a package asks for. */
+export function describePermissions({ environment, network, files }: Permissions): void {
+  const wishes = { environment, network, files }
+  for (const [kind, list] of Object.entries(wishes))
+    print(`  ${kind.padEnd(12)}${list.length === 0 ? 'nothing' : list.join(', ')}`)
+}
+
+/** The configuration entry of a package. */
+export function entryOf({
+  name,
+  version,
+  slot,
+  permissions,
+}: Installed['stored']['manifest']): Record<string, unknown> {
+  return {
+    ...{ name, type: slot, source: name, version: `^${version}` },
+    ...(permissions.environment.length === 0 ? {} : { env_vars: [...permissions.environment] }),
+    ...slotDefaults[slot],
+  }
+}
+
+/** What SFTPGo's configuration asks of each slot before an entry means anything. */
+const slotDefaults: Readonly<Record<Installed['stored']['manifest']['slot'], Record<string, unknown>>> = {
+  auth: { auth_options: { scope: 1 } },
+  notifier: { notifier_options: { fs_events: ['upload'] } },
+  kms: {},
+  ipfilter: {},
+}

@@ -1,0 +1,39 @@
+import { systemClock } from '../base/clock.ts'
+import { silentLogger, type Logger } from '../base/log.ts'
+import { loadConfig } from '../config/load-config.ts'
+import { openCatalogs } from '../packages/catalogs.ts'
+import type { Installer } from '../packages/install.ts'
+import { createPackageStore } from '../packages/store.ts'
+import { packagePlaces, type PackagePlaces } from '../server/declared-packages.ts'
+import { programVersion } from '../server/version.ts'
+import type { CommandInput } from './command.ts'
+
+/** What the package commands work with: the places of one configuration, and everything that lies there. */
+export interface PackageContext extends Installer {
+  readonly configFile: string
+  readonly places: PackagePlaces
+}
+
+/** Opens the packages of the command's configuration. A mistake in the file does not keep people from installing. */
+export function packageContext({ configFile }: Pick<CommandInput, 'configFile'>): PackageContext {
+  const { stateFolder } = loadConfig(configFile)
+  const places = packagePlaces(configFile, `${stateFolder}/packages`)
+  return {
+    ...{ configFile, places, lockFile: places.lockFile, downloads: places.downloads },
+    store: createPackageStore(places.store),
+    catalogs: openCatalogs({ folder: places.catalogs, clock: systemClock, log: noteOnStderr }),
+    serverVersion: programVersion(),
+  }
+}
+
+/** Warnings of the package wing as sentences for a person. */
+const noteOnStderr: Logger = {
+  ...silentLogger,
+  warn(message, fields = {}) {
+    const details = Object.entries(fields).map(
+      ([name, value]) => `${name} ${value instanceof Error ? value.message : String(value)}`,
+    )
+    process.stderr.write(`${message}: ${details.join(', ')}\n`)
+  },
+  with: () => noteOnStderr,
+}
