@@ -170,6 +170,46 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/address-remove.ts')).addressRemove,
   },
   {
+    words: 'plugin list',
+    summary: 'List the configured plugins and how they are',
+    load: async () => (await import('./commands/plugin-list.ts')).pluginList,
+  },
+  {
+    words: 'plugin status',
+    summary: 'Say how the plugins of the running server are',
+    load: async () => (await import('./commands/plugin-status.ts')).pluginStatus,
+  },
+  {
+    words: 'plugin checksum',
+    summary: 'Print the line that approves a program',
+    load: async () => (await import('./commands/plugin-checksum.ts')).pluginChecksum,
+  },
+  {
+    words: 'plugin verify',
+    summary: 'Check the bytes of every configured plugin, starting none',
+    load: async () => (await import('./commands/plugin-verify.ts')).pluginVerify,
+  },
+  {
+    words: 'plugin probe',
+    summary: 'Try a configured plugin out: verify, launch, handshake, methods, stop',
+    load: async () => (await import('./commands/plugin-probe.ts')).pluginProbe,
+  },
+  {
+    words: 'plugin restart',
+    summary: 'Start a plugin of the running server anew',
+    load: async () => (await import('./commands/plugin-restart.ts')).pluginRestart,
+  },
+  {
+    words: 'plugin logs',
+    summary: 'Show what a plugin of the running server said',
+    load: async () => (await import('./commands/plugin-logs.ts')).pluginLogs,
+  },
+  {
+    words: 'plugin why',
+    summary: 'Say why a plugin of the running server is as it is',
+    load: async () => (await import('./commands/plugin-why.ts')).pluginWhy,
+  },
+  {
     words: 'version',
     summary: 'Print the version and what it runs on',
     load: async () => (await import('./commands/version.ts')).version,
