@@ -39,7 +39,8 @@ type Folder = keyof typeof layers
 const homes: Readonly<Record<string, readonly Folder[]>> = {
   '@grpc/grpc-js': ['wire'],
   'node-forge': ['wire'],
-  '@bufbuild/protobuf': ['gen'],
+  // The generated code reads text leniently; wire hands it a strict reader.
+  '@bufbuild/protobuf': ['gen', 'wire'],
   // The embedding program and the command line start processes of their own; only the host starts plugins.
   'node:child_process': ['host'],
   koffi: ['native'],

@@ -8,6 +8,7 @@ import { HealthCheckResponse_ServingStatus, HealthDefinition } from '../gen/heal
 import { GRPCControllerDefinition } from '../gen/plugin/controller.ts'
 import { GRPCStdioDefinition, StdioData_Channel } from '../gen/plugin/stdio.ts'
 import { GRPCBrokerDefinition } from '../gen/plugin/broker.ts'
+import { decodeReply } from './codec.ts'
 import { exchange, headersOf, openStream } from './exchange.ts'
 import { FrameReader, frameOf } from './framing.ts'
 import type { PluginAddress } from './handshake.ts'
@@ -161,7 +162,7 @@ export class Channel {
   async *output(): AsyncGenerator<PrintedBytes, void, void> {
     const method = GRPCStdioDefinition.methods.streamStdio
     for await (const message of this.#stream(GRPCStdioDefinition, method, Empty.encode({}).finish())) {
-      const { channel, data } = decoded(method, message)
+      const { channel, data } = decodeReply(method, message)
       if (data.length === 0) continue
       if (channel === StdioData_Channel.STDOUT) yield { from: 'stdout', bytes: data }
       if (channel === StdioData_Channel.STDERR) yield { from: 'stderr', bytes: data }
@@ -216,7 +217,7 @@ export class Channel {
         signal: call?.signal,
         metadata: call?.metadata,
       })
-      return decoded(method, answer)
+      return decodeReply(method, answer)
     } catch (error) {
       // A connection that we ended ourselves has a better reason than "ended".
       if (error instanceof PluginError && error.code === 'exited' && this.#reason !== undefined)
@@ -253,17 +254,6 @@ async function* messagesOf(
     const next = await chunks.next().catch(() => ({ done: true, value: undefined }))
     if (next.done === true || next.value === undefined) return
     yield* reader.push(next.value)
-  }
-}
-
-function decoded<M extends MethodDescription>(
-  method: M,
-  bytes: Uint8Array,
-): ReturnType<M['responseType']['decode']> {
-  try {
-    return method.responseType.decode(bytes)
-  } catch (cause) {
-    throw new PluginError('malformed-reply', `The answer to "${method.name}" cannot be read`, { cause })
   }
 }
 

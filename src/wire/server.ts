@@ -17,6 +17,7 @@ import {
   type sendUnaryData,
 } from '@grpc/grpc-js'
 import type { Identity } from './certificate.ts'
+import { strictReader } from './codec.ts'
 import type { PluginAddress } from './handshake.ts'
 import type { Handlers, MethodDescription, ServiceDescription } from './service.ts'
 import { statusOf } from './status.ts'
@@ -193,9 +194,9 @@ function shapeOf({ requestStream, responseStream }: MethodDescription) {
 function codecsOf({ requestType, responseType }: MethodDescription) {
   return {
     requestSerialize: (value: unknown) => Buffer.from(requestType.encode(value).finish()),
-    requestDeserialize: (bytes: Buffer) => requestType.decode(bytes) as unknown,
+    requestDeserialize: (bytes: Buffer) => requestType.decode(strictReader(bytes)) as unknown,
     responseSerialize: (value: unknown) => Buffer.from(responseType.encode(value).finish()),
-    responseDeserialize: (bytes: Buffer) => responseType.decode(bytes) as unknown,
+    responseDeserialize: (bytes: Buffer) => responseType.decode(strictReader(bytes)) as unknown,
   }
 }
 

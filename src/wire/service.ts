@@ -1,9 +1,10 @@
+import type { BinaryReader } from '@bufbuild/protobuf/wire'
 import type { ServerCall } from './server.ts'
 
 /** Turns a message into bytes and back; the generated code has one per message. */
 export interface Codec<T> {
   encode(message: T): { finish(): Uint8Array }
-  decode(bytes: Uint8Array): T
+  decode(bytes: BinaryReader | Uint8Array): T
 }
 
 /** One method of a service, as generated from `proto/`. */
