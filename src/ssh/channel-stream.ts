@@ -8,6 +8,8 @@ export interface ChannelLink {
   readonly transport: Transport
   /** Bytes that the socket has not taken yet. */
   socketBacklog(): number
+  /** Asks the peer something that it answers at once; `answered` is called then, or never. */
+  ping(answered: () => void): void
   /** Runs `action` once this turn's events are handled: small replies of a turn travel in one packet. */
   atEndOfTurn(action: () => void): void
 }
@@ -26,7 +28,7 @@ export interface ChannelNumbers {
 export interface WindowLimits {
   /** Bytes a peer may send at first. */
   readonly firstWindow: number
-  /** What the window grows to for a peer that uses it up while we keep pace. */
+  /** What the window grows to for a peer far away. */
   readonly mostWindow: number
 }
 
@@ -43,6 +45,9 @@ const queueLimit = 512 * 1024
 /** Replies up to this size are gathered. */
 const smallReply = 8 * 1024
 const gatherBytes = 16 * 1024
+/** Bytes between two measurements of the way to the peer, at first and where it proved short. */
+const oftenMeasured = 512 * 1024
+const seldomMeasured = 64 * 1024 * 1024
 /** Packets sent in one go to a peer that takes tiny ones; the rest in later turns. */
 const packetsPerTurn = 256
 
@@ -61,6 +66,9 @@ export class ChannelStream implements ByteStream {
   #windowIn: number
   #unconsumed = 0
   #target: number
+  #measuring = false
+  #sinceMeasured = 0
+  #measureAfter = oftenMeasured
 
   #windowOut: number
   #queue: Buffer[] = []
@@ -136,7 +144,7 @@ export class ChannelStream implements ByteStream {
     this.#progress += bytes.length
     if (this.#closed || this.#ending !== undefined || this.#endedEarly) return
     this.#unconsumed += bytes.length
-    this.#growWindow()
+    this.#measureWindow(bytes.length)
     if (this.#receiver === undefined) this.#early.push(bytes)
     else this.#receiver.data(bytes)
   }
@@ -259,10 +267,24 @@ export class ChannelStream implements ByteStream {
     transport.commit(packet)
   }
 
-  /** A peer that used up its window although we keep pace is far away: it gets a larger one. */
-  #growWindow(): void {
-    if (this.#windowIn > this.#target / 8 || this.#unconsumed > this.#target / 4) return
-    this.#target = Math.min(this.#target * 2, this.#limits.mostWindow)
+  /**
+   * Gives a peer far away a larger window: where half of it arrives within one round trip, the window is what holds
+   * the peer up. Measured now and then while much is coming in and we keep pace.
+   */
+  #measureWindow(length: number): void {
+    this.#sinceMeasured += length
+    if (this.#measuring || this.#sinceMeasured < this.#measureAfter) return
+    if (this.#target >= this.#limits.mostWindow || this.#unconsumed > this.#target / 2) return
+    this.#measuring = true
+    this.#sinceMeasured = 0
+    this.#link.ping(() => {
+      this.#measuring = false
+      const farAway = this.#sinceMeasured > this.#target / 2
+      if (farAway) this.#target = Math.min(this.#target * 2, this.#limits.mostWindow)
+      else this.#measureAfter = Math.min(this.#measureAfter * 2, seldomMeasured)
+      this.#sinceMeasured = 0
+      this.#adjustWindow()
+    })
   }
 
   #adjustWindow(): void {

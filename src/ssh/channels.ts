@@ -15,6 +15,8 @@ export interface ChannelsContext {
   readonly log: Logger
   /** Takes one of the user's sessions, or says why there is none left. */
   enter(): { readonly refused: string } | { leave(): void }
+  /** The client answered the oldest of our questions. */
+  answered(): void
   /** Serves SFTP on a channel. */
   serve(stream: ChannelStream): void
 }
@@ -95,7 +97,9 @@ export class Channels {
         return this.#extendedData(payload)
       case message.requestSuccess:
       case message.requestFailure:
-        return true // the answer to our keepalive
+        // To our keepalives; peers answer in the order asked (RFC 4254 section 4).
+        this.#context.answered()
+        return true
       case message.channelOpenConfirmation:
       case message.channelOpenFailure:
       case message.channelSuccess:

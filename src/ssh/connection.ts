@@ -144,6 +144,8 @@ export class Connection implements Counted {
   #queued: Buffer[] = []
   #paused = false
   #draining = false
+  /** Our questions that are not answered yet, oldest first. */
+  readonly #asked: (() => void)[] = []
 
   constructor(socket: Socket, proxy: ProxyExpectation, context: ConnectionContext) {
     this.#socket = socket
@@ -199,8 +201,9 @@ export class Connection implements Counted {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 60_000)
     if (this.#phase === 'admission') return this.#enter()
-    this.#count()
+    if (!this.#count()) return
     this.#listen()
+    socket.resume()
   }
 
   /** Looks after times and silence; called for every connection about twice a second. */
@@ -464,6 +467,7 @@ export class Connection implements Counted {
         transport,
         socketBacklog: () => this.#socket.writableLength,
         atEndOfTurn: (action) => this.#atEndOfTurn(action),
+        ping: (answered) => this.#ping(answered),
       },
       windows: settings.windows,
       mostChannels: settings.mostChannels,
@@ -473,6 +477,7 @@ export class Connection implements Counted {
         const leave = registry.enterSession(username, most)
         return leave === undefined ? { refused: 'Too many sessions of this user' } : { leave }
       },
+      answered: () => this.#asked.shift()?.(),
       serve: (stream) => this.#serve(stream, principal),
     })
   }
@@ -524,6 +529,11 @@ export class Connection implements Counted {
     if (this.#unanswered >= keepalivesUnanswered) return this.destroy('the client is silent')
     this.#unanswered += 1
     this.#lastProbe = now
+    this.#ping(() => {})
+  }
+
+  #ping(answered: () => void): void {
+    this.#asked.push(answered)
     this.#transport?.send(buildMessage(message.globalRequest, 'keepalive@openssh.com', true))
   }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { ConfigError, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { HostKey, SshLibrary } from './library.ts'
+import { newHostKey, type NewKeyType } from './new-host-key.ts'
 
 /** Where host keys come from. */
 export interface HostKeySource {
@@ -56,13 +57,13 @@ async function loadHostKey(library: SshLibrary, path: string, log: Logger): Prom
   }
   const type = typeFromName(path)
   if (type === undefined) throw new ConfigError('file-unreadable', `Cannot find the host key "${path}"`)
-  await makeHostKey(path, library.generateHostKey(type))
+  await makeHostKey(path, newHostKey(type))
   log.info('host key made', { path })
   return readHostKey(library, path, log)
 }
 
 /** SFTPGo makes keys for these names when they are missing, and so do we. */
-function typeFromName(path: string): 'ed25519' | 'rsa' | 'ecdsa' | undefined {
+function typeFromName(path: string): NewKeyType | undefined {
   const name = path.slice(path.lastIndexOf('/') + 1)
   if (name === 'id_ed25519') return 'ed25519'
   if (name === 'id_rsa') return 'rsa'

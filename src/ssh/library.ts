@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { type PacketCiphers } from '../native/packet-ciphers.ts'
 import { disconnectReason, message, type DisconnectReason } from './messages.ts'
 import { answerHybrid, beginHybrid, hybridName } from './post-quantum.ts'
-import { buildMessage, Fields, ProtocolError, sshString } from './wire.ts'
+import { buildMessage, Fields, ProtocolError, sshMpint, sshString } from './wire.ts'
 
 /*
  * The one place that touches ssh2, its private parts included: version exchange, key exchange, packets. Everything
@@ -25,8 +25,6 @@ export interface SshLibrary {
   createTransport(options: TransportOptions, events: TransportEvents): Transport
   /** Reads a private key in OpenSSH's, PEM or PuTTY's form; throws with the reason when it is none. */
   parseHostKey(text: string): HostKey
-  /** A new private key in OpenSSH's form. */
-  generateHostKey(type: 'ed25519' | 'rsa' | 'ecdsa'): string
   /** Encrypts one packet with the packet ciphers in place, or with the library's JavaScript. */
   sealPacket(cipher: string, mac: string, sequence: number, packet: Buffer, way: CipherWay): Buffer
   /** Opens what `sealPacket` made and returns the payload; throws when it does not fit. */
@@ -142,7 +140,6 @@ export async function openSshLibrary(ciphers: PacketCiphers | undefined): Promis
     createOffer: (names) => createOffer(parts, names),
     createTransport: (options, events) => new LibraryTransport(parts, options, events),
     parseHostKey: (text) => parseHostKey(parts, text),
-    generateHostKey: (type) => generateHostKey(parts, type),
     sealPacket: (...parameters) => sealPacket(parts, ...parameters),
     openPacket: (...parameters) => openPacket(parts, ...parameters),
   }
@@ -170,7 +167,6 @@ interface Parts {
   }
   readonly sendPacket: (protocol: PrivateProtocol, packet: Buffer, bypass?: boolean) => void
   readonly parseKey: (text: string) => PrivateKey | PrivateKey[] | Error
-  readonly generateKeyPairSync: (type: string, options?: object) => { private: string }
 }
 
 interface PrivateCipherInfo {
@@ -263,7 +259,6 @@ function loadPrivately(ciphers: PacketCiphers | undefined): Parts {
     const handlers: Parts['handlers'] = load('protocol/handlers.js')
     resolveLateRequires(kex, utils)
     const keys: { parseKey: Parts['parseKey'] } = load('protocol/keyParser.js')
-    const keygen: { generateKeyPairSync: Parts['generateKeyPairSync'] } = load('keygen.js')
     return {
       Protocol: load('protocol/Protocol.js'),
       KexInit: kex.KexInit,
@@ -272,7 +267,6 @@ function loadPrivately(ciphers: PacketCiphers | undefined): Parts {
       crypto: load('protocol/crypto.js'),
       sendPacket: utils.sendPacket,
       parseKey: keys.parseKey,
-      generateKeyPairSync: keygen.generateKeyPairSync,
     }
   } finally {
     loader._load = original
@@ -344,11 +338,6 @@ function parseHostKey(parts: Parts, text: string): HostKey {
   }
 }
 
-function generateHostKey(parts: Parts, type: 'ed25519' | 'rsa' | 'ecdsa'): string {
-  const bits = { ed25519: undefined, rsa: 3072, ecdsa: 256 }[type]
-  return parts.generateKeyPairSync(type, bits === undefined ? undefined : { bits }).private
-}
-
 /** A signature with its algorithm's name before it (RFC 4253 section 6.6, RFC 5656, RFC 8332). */
 function signatureBlob(key: KeyObject, data: Buffer, algorithm: string): Buffer {
   return Buffer.concat([sshString(algorithm), sshString(rawSignature(key, data, algorithm))])
@@ -360,18 +349,10 @@ function rawSignature(key: KeyObject, data: Buffer, algorithm: string): Buffer {
     const hash = algorithm.endsWith('256') ? 'sha256' : algorithm.endsWith('384') ? 'sha384' : 'sha512'
     const pair = signWithKey(hash, data, { key, dsaEncoding: 'ieee-p1363' })
     const half = pair.length / 2
-    return Buffer.concat([mpint(pair.subarray(0, half)), mpint(pair.subarray(half))])
+    return Buffer.concat([sshMpint(pair.subarray(0, half)), sshMpint(pair.subarray(half))])
   }
   const hashes: Readonly<Record<string, string>> = { 'rsa-sha2-256': 'sha256', 'rsa-sha2-512': 'sha512' }
   return signWithKey(hashes[algorithm] ?? 'sha1', data, key)
-}
-
-/** A positive number as SSH writes it: no zeros before it, but one where the first bit is set. */
-function mpint(bytes: Buffer): Buffer {
-  let from = 0
-  while (from < bytes.length - 1 && bytes[from] === 0) from += 1
-  const trimmed = bytes.subarray(from)
-  return sshString((trimmed[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.of(0), trimmed]) : trimmed)
 }
 
 /** A host key in the form in which the library's exchange asks for it. It writes the algorithm's name itself. */

@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import type { LoginAuthority } from '../accounts/login-conversation.ts'
 import { createIpSet, type IpSet } from '../accounts/ip-set.ts'
 import { systemClock, type Clock } from '../base/clock.ts'
+import { delay } from '../base/deadline.ts'
 import { ConfigError, messageOf } from '../base/errors.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
 import { silentEventLog, type EventLog } from '../events/event-log.ts'
@@ -322,17 +323,17 @@ function runServer(listeners: readonly Server[], context: ConnectionContext, sta
   }
 }
 
-async function drainAll({ registry, clock }: ConnectionContext, graceMs: number): Promise<void> {
-  const end = clock.monotonic() + graceMs
+async function drainAll({ registry }: ConnectionContext, graceMs: number): Promise<void> {
+  const end = performance.now() + graceMs
   for (;;) {
     for (const connection of registry.connections()) {
-      if (connection.drain() || clock.monotonic() >= end)
+      if (connection.drain() || performance.now() >= end)
         connection.end(disconnectReason.byApplication, 'The server is going down')
     }
     if (registry.size === 0) return
-    if (clock.monotonic() >= end + lastWordsMs)
+    if (performance.now() >= end + lastWordsMs)
       for (const connection of registry.connections()) connection.destroy('the server is going down')
-    await new Promise<void>((resolve) => clock.after(50, resolve))
+    await delay(50)
   }
 }
 

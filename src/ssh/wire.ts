@@ -84,6 +84,14 @@ export function sshString(value: string | Buffer): Buffer {
   return whole
 }
 
+/** A positive number as SSH writes it: no zeros before it, but one where the first bit is set. */
+export function sshMpint(bytes: Buffer): Buffer {
+  let from = 0
+  while (from < bytes.length - 1 && bytes[from] === 0) from += 1
+  const trimmed = bytes.subarray(from)
+  return sshString((trimmed[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.of(0), trimmed]) : trimmed)
+}
+
 function fieldBytes(field: Field): Buffer {
   if (typeof field === 'number') {
     const bytes = Buffer.allocUnsafe(4)

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { silentLogger } from '../../src/base/log.ts'
 import { fingerprintOf, loadHostKeys, type HostKeySource } from '../../src/ssh/host-keys.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+import { newHostKey } from '../../src/ssh/new-host-key.ts'
 import { rawLibrary } from './raw-client.ts'
 
 const modern = (type: string): boolean => type === 'ssh-ed25519' || type === 'ssh-rsa'
@@ -47,6 +48,21 @@ describe('host keys', () => {
       expect(keys[index]?.publicBlob.toString('base64')).toBe(blob)
     }
     await expect(load({ files, folder: folder.path, allowed: modern })).rejects.toThrow('is not offered')
+  })
+
+  it('made by us are taken by ssh-keygen, those with a zero at the beginning too', async () => {
+    using folder = temporaryDirectory()
+    const library = await rawLibrary()
+    const isRare = (text: string): boolean => library.parseHostKey(text).publicBlob[19] === 0
+    let rare = newHostKey('ed25519')
+    for (let tries = 0; tries < 5000 && !isRare(rare); tries += 1) rare = newHostKey('ed25519')
+    const keys = { rare, ed25519: newHostKey('ed25519'), rsa: newHostKey('rsa'), ecdsa: newHostKey('ecdsa') }
+    for (const [name, text] of Object.entries(keys)) {
+      writeFileSync(folder.file(name), text, { mode: 0o600 })
+      const key = library.parseHostKey(text)
+      const printed = execFileSync('ssh-keygen', ['-yf', folder.file(name)], { encoding: 'utf8' })
+      expect(printed.split(' ')[1]?.trim(), name).toBe(key.publicBlob.toString('base64'))
+    }
   })
 
   it('that others could read are closed to them', async () => {

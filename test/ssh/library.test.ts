@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
 import { nativePacketCiphers, type PacketCiphers } from '../../src/native/packet-ciphers.ts'
 import { chooseAlgorithms } from '../../src/ssh/algorithms.ts'
+import { newHostKey } from '../../src/ssh/new-host-key.ts'
 import { openSshLibrary, type HostKey, type SshLibrary } from '../../src/ssh/library.ts'
 import { runSelfTest } from '../../src/ssh/library-self-test.ts'
 import { answerHybrid, beginHybrid } from '../../src/ssh/post-quantum.ts'
@@ -103,5 +104,5 @@ async function open(
   ciphers: PacketCiphers | undefined,
 ): Promise<{ readonly library: SshLibrary; readonly hostKey: HostKey }> {
   const library = await openSshLibrary(ciphers)
-  return { library, hostKey: library.parseHostKey(library.generateHostKey('ed25519')) }
+  return { library, hostKey: library.parseHostKey(newHostKey('ed25519')) }
 }
