@@ -42,6 +42,7 @@ export function accountSettings(config: Config): FromSettings {
       bcryptCost: bcrypt.cost,
       argon2: { memory: argon2.memory, iterations: argon2.iterations, parallelism: argon2.parallelism },
       minEntropy: provider.password_validation.users.min_entropy,
+      ...(provider.password_caching ? {} : { remembered: 0 }),
     },
     ...(defender.enabled && {
       defender: {

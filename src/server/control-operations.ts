@@ -6,11 +6,12 @@ import type { ServerStatus } from './running-server.ts'
 
 /** Everything commands can ask of a running server. Each area brings its own table; names do not overlap. */
 export function controlOperations(
-  _parts: Parts,
+  parts: Parts,
   reloader: Reloader,
   status: () => ServerStatus,
 ): ControlOperations {
   return {
+    ...parts.accounts.operations,
     status,
     async reload() {
       const outcome = await reloader.reload()

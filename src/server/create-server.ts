@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { createLoginAuthority } from '../accounts/login.ts'
-import type { LoginAuthority } from '../accounts/login-conversation.ts'
-import { createStories } from '../accounts/story.ts'
+import { type Accounts, openAccounts } from '../accounts/open-accounts.ts'
 import { systemClock } from '../base/clock.ts'
 import type { Meter } from '../base/meter.ts'
 import { Scope } from '../base/scope.ts'
@@ -21,7 +19,7 @@ import type { OpenSession } from '../ssh/connection.ts'
 import { createDisks } from '../storage/disks.ts'
 import { type ProgramLogger, openLogger } from '../telemetry/logger.ts'
 import { openMeters } from '../telemetry/meters.ts'
-import { loginSettings, openAccounts, openAdmission, readCertificateLists } from './account-parts.ts'
+import { accountSettings } from './account-settings.ts'
 import { controlOperations } from './control-operations.ts'
 import { filePolicy } from './file-policy.ts'
 import { makeFirstAccount } from './first-account.ts'
@@ -31,15 +29,14 @@ import { createSessionOpener } from './open-sessions.ts'
 import { openTelemetry } from './open-telemetry.ts'
 import type { Parts } from './parts.ts'
 import { pluginEntries } from './plugin-entries.ts'
-import { authenticatorsOf, filtersOf, notifierEntries } from './plugin-parts.ts'
+import { type NotifierRoster, createNotifierRoster } from './notifier-roster.ts'
+import { authenticatorsOf, filtersOf } from './plugin-parts.ts'
 import { createReloader } from './reload.ts'
 import type { RunningServer, ServerOptions } from './running-server.ts'
-import { keepSessionsAllowed } from './session-guard.ts'
 import { openSshDoor } from './ssh-door.ts'
 import { stateLayout } from './state-layout.ts'
 import { holdStateFolder } from './state-lock.ts'
 import { statusOf } from './status.ts'
-import { createStoredUsageLedger } from './usage-ledger.ts'
 import { programVersion } from './version.ts'
 
 /**
@@ -106,38 +103,26 @@ async function openParts(
 ) {
   const { config } = options
   const current = { config }
-  const clock = systemClock
   const isFirstStart = !existsSync(stateLayout(config).database)
 
   const database = scope.own(await openState(config, log))
   const host = scope.own(await openPlugins(options, log, meter))
+  const roster = createNotifierRoster(host)
+  const events = await openEvents({ config, roster, database, log, meter }, scope)
   const keepers = openKeepers(config.settings, host)
-  const around = { config, database, clock, log: log.with({ part: 'accounts' }), meter }
-  const accounts = openAccounts(around, scope)
-  const admission = openAdmission(around, () => filtersOf(host))
-  const events = await openEvents({ config, current, database, host, log, meter }, scope)
-  const certificates = { lists: readCertificateLists(config.settings) }
-  const stories = createStories({ clock })
-  const authority = createLoginAuthority({
-    ...{ store: accounts.store, passwords: accounts.passwords, admission: admission.admission },
-    authenticators: () => authenticatorsOf(host, () => current.config.settings),
-    ...{ secrets: keepers.box, events, stories, clock, meter, log: log.with({ part: 'login' }) },
-    certificates: () => certificates.lists,
-    sessionsOf: (username) => door.sessionsOf(username),
-    settings: loginSettings(config),
-  })
-  scope.defer(() => authority.close())
+  const accounts = scope.own(
+    openAccountWing({ config, current, database, host, keepers, events, log, meter }),
+  )
   const serve = openFiles({ current, accounts, events, log, meter }, scope)
   const firstAccount = isFirstStart ? await makeFirstAccount(config, accounts) : undefined
-  const door = await openDoor(options, { authority, serve, events, log })
-  const grace = closeDoorLast(door, current, scope)
-  scope.own(keepSessionsAllowed({ store: accounts.store, door, clock, log: log.with({ part: 'accounts' }) }))
+  const door = await openDoor(options, { authority: accounts.authority, serve, events, log })
+  accounts.attachSessions(door)
+  const setGrace = closeDoorFirst(door, current, scope)
 
   const parts: Parts = {
-    ...{ options, current, startedAt, log, database, host, keepers, accounts, admission, certificates },
-    ...{ stories, events, door },
+    ...{ options, current, startedAt, log, database, host, roster, keepers, accounts, events, door },
   }
-  return { parts, firstAccount, setGrace: grace }
+  return { parts, firstAccount, setGrace }
 }
 
 function openState(config: Config, log: ProgramLogger): Promise<Database> {
@@ -167,21 +152,20 @@ function openPlugins(
 
 interface EventNeeds {
   readonly config: Config
-  readonly current: { readonly config: Config }
+  readonly roster: NotifierRoster
   readonly database: Database
-  readonly host: PluginHost
   readonly log: ProgramLogger
   readonly meter: Meter
 }
 
 async function openEvents(
-  { config, current, database, host, log, meter }: EventNeeds,
+  { config, roster, database, log, meter }: EventNeeds,
   scope: Scope,
 ): Promise<OpenEventLog> {
   const { durable, disk_budget: budget, when_full: whenFull, retention } = config.settings.events
   const events = await openEventLog({
     database,
-    notifiers: notifierEntries(host, () => current.config.settings),
+    notifiers: roster.entries(config.settings),
     settings: {
       ...{ durable, diskBudgetBytes: bytesOf(budget), whenFull },
       retention: { maxAgeMs: millisecondsOf(retention.max_age), maxBytes: bytesOf(retention.max_size) },
@@ -192,6 +176,38 @@ async function openEvents(
   return events
 }
 
+type AccountNeeds = Pick<Parts, 'current' | 'database' | 'host' | 'keepers' | 'events' | 'log'> & {
+  readonly config: Config
+  readonly meter: Meter
+}
+
+function openAccountWing({
+  config,
+  current,
+  database,
+  host,
+  keepers,
+  events,
+  log,
+  meter,
+}: AccountNeeds): Accounts {
+  const { homes } = stateLayout(config)
+  return openAccounts({
+    ...accountSettings(config),
+    ...{
+      database,
+      events,
+      secrets: keepers.box,
+      clock: systemClock,
+      log: log.with({ part: 'accounts' }),
+      meter,
+    },
+    authenticators: () => authenticatorsOf(host, () => current.config.settings),
+    filters: () => filtersOf(host),
+    homeOf: (username) => join(homes, username),
+  })
+}
+
 type FileNeeds = Pick<Parts, 'current' | 'accounts' | 'events'> & {
   readonly log: ProgramLogger
   readonly meter: Meter
@@ -200,7 +216,7 @@ type FileNeeds = Pick<Parts, 'current' | 'accounts' | 'events'> & {
 function openFiles({ current, accounts, events, log, meter }: FileNeeds, scope: Scope): OpenSession {
   const { settings, stateFolder } = current.config
   const clock = systemClock
-  const ledger = scope.own(createStoredUsageLedger(accounts.usage, log, () => clock.now()))
+  const ledger = accounts.counters
   const disks = createDisks({ clock, log: log.with({ part: 'storage' }) })
   return createSessionOpener({
     places: { disks, ledger, trackQuota: settings.data_provider.track_quota },
@@ -213,7 +229,7 @@ function openFiles({ current, accounts, events, log, meter }: FileNeeds, scope: 
 }
 
 interface DoorNeeds {
-  readonly authority: LoginAuthority
+  readonly authority: Accounts['authority']
   readonly serve: OpenSession
   readonly events: OpenEventLog
   readonly log: ProgramLogger
@@ -226,8 +242,8 @@ function openDoor({ config, devPlugins }: ServerOptions, { authority, serve, eve
   })
 }
 
-/** The door closes with the grace time that is in force then, or with the one the closer names. */
-function closeDoorLast(
+/** The door closes before all else, with the grace time that is in force then, or with the one the closer names. */
+function closeDoorFirst(
   door: Parts['door'],
   current: { readonly config: Config },
   scope: Scope,

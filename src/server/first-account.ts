@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseUser } from '../accounts/parse-user.ts'
 import type { Config } from '../config/load-config.ts'
-import type { AccountParts } from './account-parts.ts'
+import type { Accounts } from '../accounts/open-accounts.ts'
 import type { FirstAccount } from './running-server.ts'
 import { stateLayout } from './state-layout.ts'
 
@@ -15,7 +15,7 @@ const length = 16
 /** Makes the account `demo` with a random password where nobody could log in yet; only the hash is kept. */
 export async function makeFirstAccount(
   config: Config,
-  { store, passwords }: Pick<AccountParts, 'store' | 'passwords'>,
+  { store, passwords }: Pick<Accounts, 'store' | 'passwords'>,
 ): Promise<FirstAccount | undefined> {
   const othersDecide = config.settings.plugins.some(({ type, enabled }) => type === 'auth' && enabled)
   if (!store.isEmpty || othersDecide || !store.canChange('demo')) return undefined

@@ -1,11 +1,11 @@
-import type { Stories } from '../accounts/story.ts'
+import type { Accounts } from '../accounts/open-accounts.ts'
 import type { Config } from '../config/load-config.ts'
 import type { Database } from '../database/open-database.ts'
 import type { OpenEventLog } from '../events/open-event-log.ts'
 import type { PluginHost } from '../host/host.ts'
 import type { ProgramLogger } from '../telemetry/logger.ts'
-import type { AccountParts, AdmissionParts, CertificateHolder } from './account-parts.ts'
 import type { KeeperParts } from './keeper-parts.ts'
+import type { NotifierRoster } from './notifier-roster.ts'
 import type { ServerOptions } from './running-server.ts'
 import type { SshDoor } from './ssh-door.ts'
 
@@ -18,11 +18,9 @@ export interface Parts {
   readonly log: ProgramLogger
   readonly database: Database
   readonly host: PluginHost
+  readonly roster: NotifierRoster
   readonly keepers: KeeperParts
-  readonly accounts: AccountParts
-  readonly admission: AdmissionParts
-  readonly certificates: CertificateHolder
-  readonly stories: Stories
+  readonly accounts: Accounts
   readonly events: OpenEventLog
   readonly door: SshDoor
 }

@@ -1,10 +1,8 @@
 import { messageOf } from '../base/errors.ts'
 import { type Config, loadConfig } from '../config/load-config.ts'
 import { type Problem, formatProblem } from '../config/problems.ts'
-import { pluginName } from '../config/plugin-rules.ts'
 import { millisecondsOf } from '../config/units.ts'
-import type { Settings } from '../gen/settings.ts'
-import { readCertificateLists } from './account-parts.ts'
+import { accountSettings } from './account-settings.ts'
 import { changedSettings } from './changed-settings.ts'
 import type { Parts } from './parts.ts'
 import { pluginEntries } from './plugin-entries.ts'
@@ -22,7 +20,6 @@ const readLive = [
   ...['$schema', 'log.level', 'common.grace_time', 'common.upload_mode', 'common.setstat_mode'],
   ...['common.symlink_mode', 'common.hardlink_mode', 'common.chown_mode', 'common.setuid_mode'],
   ...['events.checksum', 'events.max_attempts', 'plugins'],
-  ...['sftpd.trusted_user_ca_keys', 'sftpd.revoked_user_certs_file'],
 ]
 /** Keys for which the SSH server listens anew. */
 const ofTheDoor = [
@@ -74,24 +71,22 @@ async function attempt(parts: Parts): Promise<ReloadOutcome> {
   } catch (error) {
     return { ok: false, problems: [notTaken(before.file, error)] }
   }
-  const needRestart = [
-    ...changed.filter((key) => !readLive.includes(key) && !isOfTheDoor(key)),
-    ...newNotifiers(before.settings, next.settings),
-  ]
+  const needRestart = changed.filter((key) => !readLive.includes(key) && !isOfTheDoor(key))
   return { ok: true, changed, needRestart }
 }
 
 /** Each part that is touched takes its settings over. What can fail comes first, so that a failure changes nothing. */
 async function takeOver(parts: Parts, next: Config, changed: readonly string[]): Promise<void> {
-  const { options, current, log, door, host, certificates } = parts
-  const lists = readCertificateLists(next.settings)
+  const { options, current, log, door, host, accounts, events, roster } = parts
+  accounts.reload()
   const graceMs = millisecondsOf(next.settings.common.grace_time)
   if (changed.some(isOfTheDoor)) await door.replace(next, graceMs)
-  certificates.lists = lists
+  accounts.applySettings(accountSettings(next).login)
   if (options.logLevel === undefined) log.setLevel(next.settings.log.level)
   current.config = next
   // Also without a change: address filters read their lists again, and what has given up tries once more.
   const { problems } = await host.reload(pluginEntries(next))
+  await events.takeNotifiers(roster.entries(next.settings))
   for (const { name, reason, oldRuns } of problems) {
     log.error('plugin not ready after reload', {
       instance: name,
@@ -102,25 +97,11 @@ async function takeOver(parts: Parts, next: Config, changed: readonly string[]):
   }
 }
 
+/** Keys of `sftpd` that are no business of the one who listens. */
+const notOfTheDoor = ['sftpd.workers', 'sftpd.trusted_user_ca_keys', 'sftpd.revoked_user_certs_file']
+
 function isOfTheDoor(key: string): boolean {
-  return (
-    ofTheDoor.includes(key) ||
-    (key.startsWith('sftpd.') && !readLive.includes(key) && key !== 'sftpd.workers')
-  )
-}
-
-/** The event log knows its notifiers from the start. */
-function newNotifiers(before: Settings, after: Settings): string[] {
-  const known = new Set(notifierNames(before))
-  return notifierNames(after)
-    .filter((name) => !known.has(name))
-    .map((name) => `plugins (new notifier ${name})`)
-}
-
-function notifierNames({ plugins }: Settings): string[] {
-  return plugins.flatMap((plugin, index) =>
-    plugin.type === 'notifier' && plugin.enabled ? [pluginName(plugin, index)] : [],
-  )
+  return ofTheDoor.includes(key) || (key.startsWith('sftpd.') && !notOfTheDoor.includes(key))
 }
 
 function notTaken(file: string, error: unknown): Problem {

@@ -31,8 +31,14 @@ export interface SshDoor {
 /** Opens the door. */
 export async function openSshDoor(options: SshDoorOptions): Promise<SshDoor> {
   const { authority, serve, events, log, loopbackOnly } = options
-  const start = (config: Config): Promise<SshServer> =>
-    startSshServer({ ...sshOptions(config, { loopbackOnly }), authority, serve, events, log })
+  const start = async (config: Config, before?: SshServer): Promise<SshServer> => {
+    const settings = sshOptions(config, { loopbackOnly })
+    // A port that was chosen freely stays the same when the server listens anew.
+    const bindings = settings.bindings.map((binding, index) =>
+      binding.port === 0 ? { ...binding, port: before?.addresses[index]?.port ?? 0 } : binding,
+    )
+    return startSshServer({ ...settings, bindings, authority, serve, events, log })
+  }
   let config = options.config
   let ssh = await start(config)
   // Servers that only wait for those who are inside.
@@ -52,12 +58,13 @@ export async function openSshDoor(options: SshDoorOptions): Promise<SshDoor> {
     sessionsOf: (username) => all().reduce((sum, server) => sum + server.sessionsOf(username), 0),
     disconnect: (matches, text) => all().reduce((sum, server) => sum + server.disconnect(matches, text), 0),
     async replace(next, graceMs) {
-      retire(ssh, graceMs)
+      const before = ssh
+      retire(before, graceMs)
       try {
-        ssh = await start(next)
+        ssh = await start(next, before)
         config = next
       } catch (error) {
-        ssh = await start(config)
+        ssh = await start(config, before)
         throw error
       }
     },

@@ -51,6 +51,7 @@ function slotState({ host }: Parts, slot: SlotName): PartState {
 
 function eventState({ events }: Parts): PartState {
   const { full, usedBytes, notifiers } = events.status()
+  if (notifiers.length === 0) return { ready: !full, detail: 'nobody listens' }
   const failing = notifiers.filter((notifier) => notifier.failing > 0).map(({ name }) => name)
   const waiting = `${(usedBytes / 1024 / 1024).toFixed(1)} MiB waiting`
   if (full) return { ready: false, detail: `the disk budget is used up: ${waiting}` }
