@@ -66,6 +66,7 @@ function safeFields(fields: LogFields): Record<string, unknown> {
 }
 
 function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value)
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
   if (value instanceof Error) return messageOf(value)

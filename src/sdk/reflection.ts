@@ -11,14 +11,21 @@ import { status } from '../wire/status.ts'
 /** Says to tools which services there are and what their messages look like, in both versions of the question. */
 export function reflectionServices(served: readonly string[]): readonly ServedService[] {
   const names = [...served, ServerReflectionDefinition.fullName, AlphaDefinition.fullName].toSorted()
-  async function* answerAll(requests: AsyncIterable<ServerReflectionRequest>) {
-    for await (const request of requests) yield answerTo(request, names)
-  }
+  const serverReflectionInfo = (requests: AsyncIterable<ServerReflectionRequest>) =>
+    answerReflection(requests, names)
   return [
-    serve(ServerReflectionDefinition, { serverReflectionInfo: answerAll }),
+    serve(ServerReflectionDefinition, { serverReflectionInfo }),
     // The two versions have the same messages under two names.
-    serve(AlphaDefinition, { serverReflectionInfo: answerAll }),
+    serve(AlphaDefinition, { serverReflectionInfo }),
   ]
+}
+
+/** Answers each question about the services called `names`. */
+export async function* answerReflection(
+  requests: AsyncIterable<ServerReflectionRequest>,
+  names: readonly string[],
+): AsyncGenerator<ServerReflectionResponse, void, void> {
+  for await (const request of requests) yield answerTo(request, names)
 }
 
 function answerTo(request: ServerReflectionRequest, names: readonly string[]): ServerReflectionResponse {
