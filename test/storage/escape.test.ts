@@ -35,12 +35,10 @@ const names = [
 ]
 
 describe('an attacker who flips links inside a home', () => {
-  it('catches whoever opens by a checked path, so this test can fail', async () => {
+  it('catches whoever opens by a plain path, so this test can fail', async () => {
     await using scene = await underAttack()
-    const caught = await attempts(async () => {
-      const path = realpathSync(join(scene.home, 'flip/secret'))
-      return path.startsWith(scene.home) && readFileSync(path, 'latin1') === 'SECRET'
-    })
+    const path = join(scene.home, 'flip/secret')
+    const caught = await attempts(async () => readFileSync(path, 'latin1') === 'SECRET')
     expect(caught.escapes).toBeGreaterThan(0)
   })
 
