@@ -1,4 +1,5 @@
 import type { Backend } from './backend.ts'
+import { createEncryptedBackend, type EncryptedBackendOptions } from './encrypted.ts'
 import { openLocalBackend, type LocalBackendOptions } from './local.ts'
 import { createMemoryBackend, type MemoryBackendOptions } from './memory.ts'
 
@@ -6,6 +7,7 @@ import { createMemoryBackend, type MemoryBackendOptions } from './memory.ts'
 export interface BackendOptions {
   readonly local: LocalBackendOptions
   readonly memory: MemoryBackendOptions
+  readonly encrypted: EncryptedBackendOptions
 }
 
 /** The name of a kind of backend. */
@@ -15,4 +17,5 @@ export type BackendKind = keyof BackendOptions
 export const backends: { readonly [Kind in BackendKind]: (options: BackendOptions[Kind]) => Backend } = {
   local: openLocalBackend,
   memory: createMemoryBackend,
+  encrypted: createEncryptedBackend,
 }

@@ -7,7 +7,6 @@ import {
   lstatSync,
   readdirSync,
   readlinkSync,
-  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,

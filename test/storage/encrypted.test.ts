@@ -1,0 +1,427 @@
+import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { FileError } from '../../src/base/errors.ts'
+import type { Backend } from '../../src/storage/backend.ts'
+import { backendCases } from '../../src/storage/backend-cases.ts'
+import { at, intent, put, toRead } from '../../src/storage/cases/backend-case.ts'
+import { createEncryptedBackend, type EncryptionKeys } from '../../src/storage/encrypted.ts'
+import { openLocalBackend } from '../../src/storage/local.ts'
+import { createMemoryBackend } from '../../src/storage/memory.ts'
+import { chunkBytes, plainSizeOf, sealedSizeOf } from '../../src/storage/sealed-format.ts'
+import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+
+const userKey = randomBytes(32)
+const keys: EncryptionKeys = { userKey: () => userKey, passphrase: () => Buffer.from('open sesame') }
+
+describe('an encrypted backend over memory', () => {
+  it.each(backendCases)('$sentence', async (one) => {
+    await expect(
+      one.run(createEncryptedBackend({ base: createMemoryBackend(), keys })),
+    ).resolves.toBeUndefined()
+  })
+})
+
+describe('an encrypted backend over the disk', () => {
+  it.each(backendCases)('$sentence', async (one) => {
+    using folder = temporaryDirectory()
+    const backend = createEncryptedBackend({ base: openLocalBackend({ root: folder.path }), keys })
+    await expect(one.run(backend)).resolves.toBeUndefined()
+    await backend.close()
+  })
+})
+
+describe('an encrypted file', () => {
+  it('equals what was written, whatever is written, cut and read where', async () => {
+    const { backend } = home()
+    const random = randomFrom(4711)
+    for (let round = 0; round < 30; round += 1) {
+      let model: Buffer = Buffer.alloc(0)
+      let file = await backend.open(at('/f'), intent({ truncate: true }))
+      for (let step = 0; step < 40; step += 1) {
+        const what = random(10)
+        const position = random(5 * chunkBytes)
+        if (what < 5) {
+          const bytes = randomBytes(random(what === 0 ? 3 * chunkBytes : 5000))
+          const half = random(bytes.length + 1)
+          await file.write([bytes.subarray(0, half), bytes.subarray(half)], position)
+          if (bytes.length > 0) model = written(model, bytes, position)
+        } else if (what === 5) {
+          await file.change({ size: position })
+          model = resized(model, position)
+        } else if (what === 6) {
+          await file.close()
+          file = await backend.open(at('/f'), intent())
+        } else if (what === 7) {
+          await file.sync()
+        } else {
+          const into = Buffer.alloc(random(2 * chunkBytes))
+          const length = await file.read(into, position)
+          expect(into.subarray(0, length).equals(model.subarray(position, position + into.length))).toBe(true)
+        }
+        expect((await file.attributes()).size).toBe(model.length)
+      }
+      await file.close()
+      expect((await whole(backend, '/f')).equals(model)).toBe(true)
+      expect((await backend.attributes(at('/f'), { follow: true })).size).toBe(model.length)
+    }
+  })
+
+  it('shows nothing of its content on the disk, and its length only plus what the format adds', async () => {
+    const { backend, base } = home()
+    const text = 'a very plain text '.repeat(10_000)
+    await put(backend, '/f', text)
+    const sealed = await whole(base, '/f')
+    expect(sealed.length).toBe(sealedSizeOf(text.length))
+    expect(plainSizeOf(sealed.length)).toBe(text.length)
+    expect(sealed.includes('plain')).toBe(false)
+    await put(backend, '/g', text)
+    expect((await whole(base, '/g')).subarray(128, 400).equals(sealed.subarray(128, 400))).toBe(false)
+  })
+
+  it('shows plain sizes in listings and by name, also while it is being written', async () => {
+    const { backend } = home()
+    const file = await backend.open(at('/f'), intent())
+    await file.write([Buffer.alloc(200_000)], 0)
+    expect((await backend.attributes(at('/f'), { follow: true })).size).toBe(200_000)
+    const listing = await backend.list(at('/'))
+    expect((await listing.next(10)).map(({ attributes }) => attributes.size)).toEqual([200_000])
+    await file.close()
+    expect((await backend.attributes(at('/f'), { follow: true })).size).toBe(200_000)
+  })
+
+  it('keeps the times that were set before it is closed', async () => {
+    const { backend } = home()
+    const file = await backend.open(at('/f'), intent())
+    await file.write([Buffer.alloc(100_000)], 0)
+    await file.change({ times: { accessTime: 11, modifyTime: 12 } })
+    await file.close()
+    expect((await backend.attributes(at('/f'), { follow: true })).modifyTime).toBe(12)
+  })
+
+  it('lets several read and write it at once', async () => {
+    const { backend } = home()
+    const [one, two] = [await backend.open(at('/f'), intent()), await backend.open(at('/f'), intent())]
+    await Promise.all(
+      Array.from({ length: 50 }, async (_, index) =>
+        (index % 2 === 0 ? one : two).write([Buffer.alloc(7000, 65 + (index % 26))], index * 7000),
+      ),
+    )
+    const reader = await backend.open(at('/f'), toRead)
+    const into = Buffer.alloc(350_000)
+    expect(await reader.read(into, 0)).toBe(350_000)
+    for (let index = 0; index < 50; index += 1) expect(into[index * 7000]).toBe(65 + (index % 26))
+    await one.close()
+    await reader.close()
+    await two.close()
+    expect((await whole(backend, '/f')).equals(into)).toBe(true)
+  })
+
+  it('reads at most two chunks for a small read in a large file', async () => {
+    const { backend, base, traffic } = home()
+    const file = await backend.open(at('/f'), intent())
+    const block = Buffer.alloc(chunkBytes * 16)
+    for (let index = 0; index < 16; index += 1) await file.write([block], index * block.length)
+    await file.close()
+    const reader = await backend.open(at('/f'), toRead)
+    await reader.read(Buffer.alloc(1), 0)
+    traffic.read = 0
+    await reader.read(Buffer.alloc(4096), 7 * chunkBytes - 100)
+    expect(traffic.read).toBeLessThanOrEqual(2 * (chunkBytes + 28))
+    await reader.close()
+    await base.close()
+  })
+})
+
+describe('an encrypted file that somebody touched', () => {
+  const size = 3 * chunkBytes + 1000
+
+  it('does not open or does not read after a cut at any byte', async () => {
+    const { backend, base } = home()
+    const text = randomBytes(size)
+    await putBytes(backend, '/f', text)
+    const sealed = await whole(base, '/f')
+    const cuts = [
+      1,
+      7,
+      8,
+      64,
+      127,
+      128,
+      129,
+      156,
+      157,
+      sealedSizeOf(chunkBytes),
+      sealedSizeOf(chunkBytes) + 1,
+    ]
+    cuts.push(
+      sealedSizeOf(2 * chunkBytes),
+      sealedSizeOf(3 * chunkBytes),
+      sealed.length - 1,
+      sealed.length - 28,
+      0,
+    )
+    for (const cut of cuts) {
+      await putBytes(base, '/f', sealed.subarray(0, cut))
+      await expect(whole(backend, '/f'), `cut at ${cut}`).rejects.toMatchObject({ code: 'corrupted' })
+    }
+  })
+
+  it('does not open after it was extended', async () => {
+    const { backend, base } = home()
+    await putBytes(backend, '/f', randomBytes(size))
+    const sealed = await whole(base, '/f')
+    for (const extra of [1, 28, 29, chunkBytes + 28]) {
+      await putBytes(base, '/f', Buffer.concat([sealed, Buffer.alloc(extra)]))
+      await expect(whole(backend, '/f'), `${extra} more`).rejects.toMatchObject({ code: 'corrupted' })
+    }
+    await putBytes(base, '/f', Buffer.concat([sealed, sealed.subarray(128, 128 + chunkBytes + 28)]))
+    await expect(whole(backend, '/f')).rejects.toMatchObject({ code: 'corrupted' })
+  })
+
+  it('gives an error and never wrong bytes after a changed byte anywhere', async () => {
+    const { backend, base } = home()
+    const text = randomBytes(size)
+    await putBytes(backend, '/f', text)
+    const sealed = await whole(base, '/f')
+    const random = randomFrom(1)
+    const places = [
+      ...Array.from({ length: 128 }, (_, index) => index),
+      ...Array.from({ length: 200 }, () => random(sealed.length)),
+    ]
+    for (const place of places) {
+      const changed = Buffer.from(sealed)
+      changed[place] = (changed[place] ?? 0) ^ (1 << random(8))
+      await putBytes(base, '/f', changed)
+      const read = await whole(backend, '/f').catch((error: unknown) => error)
+      // The byte after the magic words and version says nothing and is covered by the wrapping all the same.
+      expect(read, `byte ${place}`).toBeInstanceOf(FileError)
+    }
+  })
+
+  it('does not take a chunk from another place or another file', async () => {
+    const { backend, base } = home()
+    await putBytes(backend, '/f', randomBytes(size))
+    await putBytes(backend, '/g', randomBytes(size))
+    const [f, g] = [await whole(base, '/f'), await whole(base, '/g')]
+    const chunk = (from: Buffer, index: number) =>
+      from.subarray(sealedSizeOf(index * chunkBytes), sealedSizeOf((index + 1) * chunkBytes))
+    const swapped = Buffer.concat([
+      f.subarray(0, 128),
+      chunk(f, 1),
+      chunk(f, 0),
+      f.subarray(sealedSizeOf(2 * chunkBytes)),
+    ])
+    const foreign = Buffer.concat([f.subarray(0, 128), chunk(g, 0), f.subarray(sealedSizeOf(chunkBytes))])
+    for (const bytes of [swapped, foreign]) {
+      await putBytes(base, '/f', bytes)
+      await expect(whole(backend, '/f')).rejects.toMatchObject({ code: 'corrupted' })
+    }
+  })
+
+  it('refuses files that nobody encrypted', async () => {
+    const { backend, base } = home()
+    await putBytes(base, '/f', Buffer.from('just text, and longer than any header would be'.repeat(10)))
+    await expect(whole(backend, '/f')).rejects.toMatchObject({ code: 'corrupted' })
+    await expect(async () => backend.open(at('/f'), intent())).rejects.toMatchObject({ code: 'corrupted' })
+  })
+})
+
+describe('the keys of an encrypted home', () => {
+  it('fail with the wrong key, and no keeper, each in its own words', async () => {
+    const { backend, base } = home()
+    await put(backend, '/f', 'hello')
+    const other = createEncryptedBackend({ base, keys: { userKey: () => randomBytes(32) } })
+    await expect(whole(other, '/f')).rejects.toMatchObject({ code: 'wrong-key' })
+    const none = createEncryptedBackend({
+      base,
+      keys: { userKey: () => Promise.reject(new Error('vault is down')) },
+    })
+    await expect(whole(none, '/f')).rejects.toMatchObject({ code: 'keeper-unavailable' })
+    expect((await none.attributes(at('/f'), { follow: true })).size).toBe(5)
+  })
+
+  it('open files of an earlier key while they are wrapped anew', async () => {
+    const { backend, base } = home()
+    await put(backend, '/f', 'hello')
+    const moving = createEncryptedBackend({
+      base,
+      keys: { userKey: () => randomBytes(32), earlierKeys: () => [userKey] },
+    })
+    expect((await whole(moving, '/f')).toString()).toBe('hello')
+  })
+})
+
+describe('a writer that is stopped', () => {
+  it.each([
+    ['while a new file grows', 0],
+    ['while a file of one and a half chunks is added to', chunkBytes + chunkBytes / 2],
+    ['while a file of two whole chunks is added to', 2 * chunkBytes],
+  ])('costs at most the chunks being written: %s', async (_, before) => {
+    const text = randomBytes(6 * chunkBytes)
+    // Stop after each number of bytes that reach the disk, as a kill between and inside writes would.
+    for (let allowed = 0; allowed < 4; allowed += 0.37) {
+      const { backend, base, traffic } = home()
+      if (before > 0) await putBytes(backend, '/f', text.subarray(0, before))
+      traffic.allowed = Math.floor(allowed * chunkBytes)
+      const file = await backend.open(at('/f'), intent())
+      try {
+        for (let position = before; position < text.length; position += 20_000)
+          await file.write([text.subarray(position, position + 20_000)], position)
+        await file.close()
+      } catch {
+        // Stopped, as the test means it to be.
+      }
+      traffic.allowed = Infinity
+      const after = createEncryptedBackend({ base, keys })
+      const sealed = await base.attributes(at('/f'), { follow: true })
+      if (sealed.size < 128) continue // Stopped inside the header of a new file: nothing was there to lose.
+      const left = await whole(after, '/f')
+      expect(left.equals(text.subarray(0, left.length))).toBe(true)
+      const safe = Math.floor(before / chunkBytes) * chunkBytes
+      expect(left.length).toBeGreaterThanOrEqual(safe)
+      expect((await after.attributes(at('/f'), { follow: true })).size).toBe(left.length)
+      // And it can be gone on with from there.
+      const resumed = await after.open(at('/f'), intent())
+      await resumed.write([text.subarray(left.length)], left.length)
+      await resumed.close()
+      expect((await whole(after, '/f')).equals(text)).toBe(true)
+    }
+  })
+})
+
+describe('a file that SFTPGo encrypted', () => {
+  const sizes = [0, 1, 100, chunkBytes - 1, chunkBytes, chunkBytes + 1, 3 * chunkBytes, 200_000]
+
+  it.each(
+    sizes.flatMap((size) => ['aes-256-gcm', 'chacha20-poly1305'].map((cipher) => [size, cipher] as const)),
+  )('is read, %i bytes in %s', async (size, cipher) => {
+    const { backend, base } = home()
+    const text = randomBytes(size)
+    await putBytes(base, '/f', asSftpgoWrites(text, 'open sesame', cipher))
+    expect((await backend.attributes(at('/f'), { follow: true })).size).toBe(size)
+    expect((await whole(backend, '/f')).equals(text)).toBe(true)
+    const file = await backend.open(at('/f'), toRead)
+    const into = Buffer.alloc(100)
+    expect(await file.read(into, Math.floor(size / 2))).toBe(Math.min(100, size - Math.floor(size / 2)))
+    await file.close()
+  })
+
+  it('is not added to, and is replaced whole by a file of ours', async () => {
+    const { backend, base } = home()
+    await putBytes(base, '/f', asSftpgoWrites(Buffer.from('old'), 'open sesame', 'aes-256-gcm'))
+    await expect(async () => backend.open(at('/f'), intent())).rejects.toMatchObject({ code: 'unsupported' })
+    await put(backend, '/f', 'new')
+    expect((await whole(backend, '/f')).toString()).toBe('new')
+    expect((await whole(base, '/f')).subarray(0, 8).toString()).toBe('sftpgots')
+  })
+
+  it('does not open with another passphrase, cut or changed', async () => {
+    const { backend, base } = home()
+    const sealed = asSftpgoWrites(randomBytes(200_000), 'open sesame', 'aes-256-gcm')
+    await putBytes(base, '/other', asSftpgoWrites(Buffer.from('x'), 'other', 'aes-256-gcm'))
+    await expect(whole(backend, '/other')).rejects.toMatchObject({ code: 'wrong-key' })
+    for (const cut of [33 + 65_568, 33 + 2 * 65_568, sealed.length - 1, 33 + 65_568 + 20]) {
+      await putBytes(base, '/f', sealed.subarray(0, cut))
+      await expect(whole(backend, '/f'), `cut at ${cut}`).rejects.toMatchObject({ code: 'corrupted' })
+    }
+    const changed = Buffer.from(sealed)
+    changed[100_000] = (changed[100_000] ?? 0) ^ 1
+    await putBytes(base, '/f', changed)
+    await expect(whole(backend, '/f')).rejects.toMatchObject({ code: 'corrupted' })
+  })
+})
+
+/** DARE 2.0 after its public description, with SFTPGo's header before it. */
+function asSftpgoWrites(text: Buffer, passphrase: string, cipher: string): Buffer {
+  const header = Buffer.concat([Buffer.from([0x10]), randomBytes(32)])
+  const key = Buffer.from(hkdfSync('sha256', passphrase, header.subarray(1), '', 32))
+  const nonce = randomBytes(12)
+  const parts = [header]
+  for (let from = 0, index = 0; from < text.length; from += 65_536, index += 1) {
+    const plain = text.subarray(from, from + 65_536)
+    const head = Buffer.alloc(16)
+    head.set([0x20, cipher === 'aes-256-gcm' ? 0 : 1])
+    head.writeUInt16LE(plain.length - 1, 2)
+    nonce.copy(head, 4)
+    head[4] = from + 65_536 >= text.length ? (head[4] ?? 0) | 0x80 : (head[4] ?? 0) & 0x7f
+    const own = Buffer.from(head.subarray(4))
+    own.writeUInt32LE((own.readUInt32LE(8) ^ index) >>> 0, 8)
+    const sealing = createCipheriv(cipher as 'chacha20-poly1305', key, own, { authTagLength: 16 })
+    sealing.setAAD(head.subarray(0, 4), { plaintextLength: plain.length })
+    parts.push(head, sealing.update(plain), sealing.final(), sealing.getAuthTag())
+  }
+  return Buffer.concat(parts)
+}
+
+/** An encrypted home in memory whose traffic with the "disk" can be watched and stopped. */
+function home() {
+  const traffic = { read: 0, allowed: Infinity }
+  const memory = createMemoryBackend()
+  const base: Backend = {
+    ...memory,
+    async open(path, how) {
+      const file = await memory.open(path, how)
+      return {
+        ...file,
+        read(into, position) {
+          traffic.read += into.length
+          return file.read(into, position)
+        },
+        async write(chunks, position) {
+          const bytes = Buffer.concat(chunks)
+          const part = bytes.subarray(0, Math.min(bytes.length, traffic.allowed))
+          traffic.allowed -= bytes.length
+          await file.write([part], position)
+          if (part.length < bytes.length) {
+            traffic.allowed = 0
+            throw new FileError('input-output', 'Stopped')
+          }
+        },
+      }
+    },
+  }
+  return { backend: createEncryptedBackend({ base, keys }), base, traffic }
+}
+
+async function putBytes(backend: Backend, path: string, bytes: Buffer): Promise<void> {
+  const file = await backend.open(at(path), intent({ truncate: true }))
+  await file.write([bytes], 0)
+  await file.close()
+}
+
+async function whole(backend: Backend, path: string): Promise<Buffer> {
+  const file = await backend.open(at(path), toRead)
+  try {
+    const parts: Buffer[] = []
+    for (let position = 0; ;) {
+      const into = Buffer.alloc(100_000)
+      const length = await file.read(into, position)
+      if (length === 0) return Buffer.concat(parts)
+      parts.push(into.subarray(0, length))
+      position += length
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+function written(model: Buffer, bytes: Buffer, position: number): Buffer {
+  const result = resized(model, Math.max(model.length, position + bytes.length))
+  bytes.copy(result, position)
+  return result
+}
+
+function resized(model: Buffer, size: number): Buffer {
+  const result = Buffer.alloc(size)
+  model.copy(result)
+  return result
+}
+
+/** Whole numbers below a bound, the same every time. */
+function randomFrom(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
