@@ -1,5 +1,5 @@
 import { FileError } from '../base/errors.ts'
-import { parentOf, type VirtualPath } from '../base/virtual-path.ts'
+import { nameOf, parentOf, type VirtualPath } from '../base/virtual-path.ts'
 import type { Permission } from '../accounts/user.ts'
 import type { Desk } from './desk.ts'
 import type { Place } from './mounts.ts'
@@ -40,6 +40,8 @@ export function createAccess({
     },
     toMake(path, right) {
       require(right, parentOf(path))
+      // Checked here too: an upload's hidden name is cut to fit, and the final name would be refused only at its end.
+      if (nameOf(path).length > 255) throw new FileError('name-too-long', 'Cannot use a name of over 255 bytes')
       if (hasPartName(path) || names.verdictOn(path) !== 'allowed') throw denied()
       return mounts.placeOf(path)
     },
