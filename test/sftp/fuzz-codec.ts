@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { virtualPath } from '../../src/base/virtual-path.ts'
 import { serveSession } from '../../src/sftp/serve-session.ts'
 import type { ByteReceiver } from '../../src/sftp/byte-stream.ts'
@@ -27,7 +27,7 @@ export async function fuzzCodec(options: {
   const report = { packets: 0, sessions: 0, replies: 0, protocolErrors: 0 }
   const conversations = fc.sample(conversation, {
     seed: options.seed,
-    numRuns: Math.ceil(options.packets / 100),
+    numRuns: Math.ceil(options.packets / 50),
   })
   for (const packets of conversations) {
     if (report.packets >= options.packets) break
