@@ -41,7 +41,8 @@ export function createAccess({
     toMake(path, right) {
       require(right, parentOf(path))
       // Checked here too: an upload's hidden name is cut to fit, and the final name would be refused only at its end.
-      if (nameOf(path).length > 255) throw new FileError('name-too-long', 'Cannot use a name of over 255 bytes')
+      if (nameOf(path).length > 255)
+        throw new FileError('name-too-long', 'Cannot use a name of over 255 bytes')
       if (hasPartName(path) || names.verdictOn(path) !== 'allowed') throw denied()
       return mounts.placeOf(path)
     },
