@@ -109,6 +109,15 @@ export function readHeader(header: Buffer, userKeys: readonly Buffer[]): SealedH
   return { keys, state: readState(header, keys) }
 }
 
+/**
+ * The part of `header` that changes when another user's key is to open the file, to be written over its beginning.
+ * Undefined when `to` opens it already.
+ */
+export function rewrappedStart(header: Buffer, from: readonly Buffer[], to: Buffer): Buffer | undefined {
+  if (header.subarray(at.keyId, at.fileId).equals(keyIdOf(to))) return undefined
+  return writeHeader(readHeader(header, from), to).subarray(0, at.state)
+}
+
 /** Seals chunk `index`: the three parts to be written one after the other. */
 export function sealChunk(keys: FileKeys, index: number, plain: Buffer): readonly [Buffer, Buffer, Buffer] {
   const nonce = randomBytes(nonceBytes)

@@ -1,4 +1,6 @@
 import { createCipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FileError } from '../../src/base/errors.ts'
 import type { Backend } from '../../src/storage/backend.ts'
@@ -8,6 +10,8 @@ import { createEncryptedBackend, type EncryptionKeys } from '../../src/storage/e
 import { openLocalBackend } from '../../src/storage/local.ts'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
 import { chunkBytes, plainSizeOf, sealedSizeOf } from '../../src/storage/sealed-format.ts'
+import { rewrapFile } from '../../src/storage/rewrap-file.ts'
+import { userKeyOf } from '../../src/storage/user-key.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
 const userKey = randomBytes(32)
@@ -240,6 +244,33 @@ describe('the keys of an encrypted home', () => {
     expect((await none.attributes(at('/f'), { follow: true })).size).toBe(5)
   })
 
+  it('are exchanged in the header alone, and again if that was interrupted', async () => {
+    const { backend, base, traffic } = home()
+    const text = randomBytes(3 * chunkBytes)
+    await putBytes(backend, '/f', text)
+    const next = randomBytes(32)
+    traffic.read = 0
+    expect(await rewrapFile(base, at('/f'), { from: [userKey], to: next })).toBe('rewrapped')
+    expect(traffic.read).toBeLessThanOrEqual(1024)
+    expect(await rewrapFile(base, at('/f'), { from: [userKey], to: next })).toBe('already')
+    expect(
+      (await whole(createEncryptedBackend({ base, keys: { userKey: () => next } }), '/f')).equals(text),
+    ).toBe(true)
+    await expect(whole(backend, '/f')).rejects.toMatchObject({ code: 'wrong-key' })
+    await expect(rewrapFile(base, at('/f'), { from: [userKey], to: userKey })).rejects.toMatchObject({
+      code: 'wrong-key',
+    })
+    await putBytes(base, '/g', asSftpgoWrites(Buffer.from('x'), 'open sesame', 'aes-256-gcm'))
+    expect(await rewrapFile(base, at('/g'), { from: [userKey], to: next })).toBe('not-ours')
+  })
+
+  it('come from a passphrase, the same one every time', async () => {
+    const key = await userKeyOf(Buffer.from('open sesame'))
+    expect(key).toEqual(await userKeyOf(Buffer.from('open sesame')))
+    expect(key.length).toBe(32)
+    expect(key).not.toEqual(await userKeyOf(Buffer.from('open sesamf')))
+  })
+
   it('open files of an earlier key while they are wrapped anew', async () => {
     const { backend, base } = home()
     await put(backend, '/f', 'hello')
@@ -304,6 +335,17 @@ describe('a file that SFTPGo encrypted', () => {
     const into = Buffer.alloc(100)
     expect(await file.read(into, Math.floor(size / 2))).toBe(Math.min(100, size - Math.floor(size / 2)))
     await file.close()
+  })
+
+  it.each([
+    ['aes-70000', 70_000],
+    ['chacha-100', 100],
+    ['empty', 0],
+  ])('is read as Go wrote it with the sio library: %s', async (name, size) => {
+    const { backend, base } = home()
+    await putBytes(base, '/f', readFileSync(join(import.meta.dirname, `../fixtures/sio/${name}.bin`)))
+    const text = Buffer.from(Array.from({ length: size }, (_, index) => ((index * index) >> 3) & 0xff))
+    expect((await whole(backend, '/f')).equals(text)).toBe(true)
   })
 
   it('is not added to, and is replaced whole by a file of ours', async () => {
