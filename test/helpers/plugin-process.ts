@@ -12,11 +12,14 @@ import { temporaryDirectory } from './temporary-directory.ts'
 const fixtures = join(import.meta.dirname, '../fixtures/plugins')
 
 /** Bundles a fixture plugin into one file, as `npm run pack` does for authors. */
-export async function buildPlugin(name: string): Promise<{ readonly file: string } & Disposable> {
+export async function buildPlugin(
+  name: string,
+  folder: string = fixtures,
+): Promise<{ readonly file: string } & Disposable> {
   const directory = temporaryDirectory()
   const file = join(directory.path, `${name}.cjs`)
   await build({
-    entryPoints: [join(fixtures, `${name}.ts`)],
+    entryPoints: [join(folder, `${name}.ts`)],
     outfile: file,
     bundle: true,
     platform: 'node',
