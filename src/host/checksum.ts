@@ -7,7 +7,8 @@ export type Digest = string
 
 /** Largest program or file of a plugin that is taken. */
 const largestBytes = 1024 * 1024 * 1024
-const chunkBytes = 1024 * 1024
+const mostChunkBytes = 1024 * 1024
+const leastChunkBytes = 64 * 1024
 
 /** Reads a configured digest; says what is wrong with one that is none. */
 export function parseDigest(text: string, name: string): Digest {
@@ -43,19 +44,28 @@ export async function hashWhileReading(
   keep: (piece: Buffer, position: number) => Promise<void> = async () => {},
 ): Promise<HashedBytes> {
   const hash = createHash('sha256')
-  const buffer = Buffer.allocUnsafeSlow(chunkBytes)
-  let head = Buffer.alloc(0)
+  const { size } = await source.stat()
+  const chunkBytes = Math.min(mostChunkBytes, Math.max(leastChunkBytes, size))
+  let head: Buffer = Buffer.alloc(0)
   let position = 0
+  // Two buffers: the next piece is read while this one is hashed and kept.
+  let [spare, busy] = [Buffer.allocUnsafeSlow(chunkBytes), Buffer.allocUnsafeSlow(chunkBytes)]
+  let reading = source.read(busy, 0, chunkBytes, position)
   for (;;) {
-    const { bytesRead } = await source.read(buffer, 0, chunkBytes, position)
+    const { bytesRead } = await reading
     if (bytesRead === 0) return { sha256: hash.digest('hex'), sizeBytes: position, head }
     if (position + bytesRead > largestBytes)
       throw new PluginError('too-large', 'Cannot take a program of more than 1 GiB')
-    // Nobody else holds this buffer: it cannot change between the two uses.
-    const piece = buffer.subarray(0, bytesRead)
+    const piece = busy.subarray(0, bytesRead)
+    reading = source.read(spare, 0, chunkBytes, position + bytesRead)
+    // Its failure is seen where it is awaited, which may be after `kept` has failed first.
+    reading.catch(() => {})
+    ;[spare, busy] = [busy, spare]
+    // Nobody else holds this piece: it cannot change between the two uses.
+    const kept = keep(piece, position)
     hash.update(piece)
     if (head.length < 256) head = Buffer.concat([head, piece.subarray(0, 256 - head.length)])
-    await keep(piece, position)
+    await kept
     position += bytesRead
   }
 }
