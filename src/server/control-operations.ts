@@ -1,6 +1,7 @@
 import { formatProblem } from '../config/problems.ts'
 import type { ControlOperations } from '../control/control-server.ts'
 import type { Parts } from './parts.ts'
+import { pluginOperations } from './plugin-operations.ts'
 import type { Reloader } from './reload.ts'
 import type { ServerStatus } from './running-server.ts'
 
@@ -12,6 +13,7 @@ export function controlOperations(
 ): ControlOperations {
   return {
     ...parts.accounts.operations,
+    ...pluginOperations(parts.host),
     status,
     async reload() {
       const outcome = await reloader.reload()

@@ -28,7 +28,7 @@ import { tellGauges } from './gauges.ts'
 import { createSessionOpener } from './open-sessions.ts'
 import { openTelemetry } from './open-telemetry.ts'
 import type { Parts } from './parts.ts'
-import { pluginEntries } from './plugin-entries.ts'
+import { lockedEntries } from './locked-entries.ts'
 import { type NotifierRoster, createNotifierRoster } from './notifier-roster.ts'
 import { authenticatorsOf, filtersOf } from './plugin-parts.ts'
 import { createReloader } from './reload.ts'
@@ -130,8 +130,8 @@ function openState(config: Config, log: ProgramLogger): Promise<Database> {
   return openDatabase({ ...(path === ':memory:' ? {} : { path }), log: log.with({ part: 'database' }) })
 }
 
-function openPlugins(
-  { config, devPlugins }: ServerOptions,
+async function openPlugins(
+  { config, devPlugins, frozen }: ServerOptions,
   log: ProgramLogger,
   meter: Meter,
 ): Promise<PluginHost> {
@@ -141,7 +141,7 @@ function openPlugins(
     allow_plaintext: allowPlaintext,
   } = config.settings.plugin_host
   return startPluginHost({
-    entries: pluginEntries(config),
+    entries: await lockedEntries(config, { frozen: frozen === true }),
     stateFolder: stateLayout(config).plugins,
     environment: config.environment,
     startTimeoutMs: millisecondsOf(timeout),

@@ -5,7 +5,7 @@ import { millisecondsOf } from '../config/units.ts'
 import { accountSettings } from './account-settings.ts'
 import { changedSettings } from './changed-settings.ts'
 import type { Parts } from './parts.ts'
-import { pluginEntries } from './plugin-entries.ts'
+import { lockedEntries } from './locked-entries.ts'
 import type { ReloadOutcome, ServerStatus } from './running-server.ts'
 
 /** Takes over changed configurations, one after the other. */
@@ -79,13 +79,14 @@ async function attempt(parts: Parts): Promise<ReloadOutcome> {
 async function takeOver(parts: Parts, next: Config, changed: readonly string[]): Promise<void> {
   const { options, current, log, door, host, accounts, events, roster } = parts
   accounts.reload()
+  const entries = await lockedEntries(next, { frozen: options.frozen === true })
   const graceMs = millisecondsOf(next.settings.common.grace_time)
   if (changed.some(isOfTheDoor)) await door.replace(next, graceMs)
   accounts.applySettings(accountSettings(next).login)
   if (options.logLevel === undefined) log.setLevel(next.settings.log.level)
   current.config = next
   // Also without a change: address filters read their lists again, and what has given up tries once more.
-  const { problems } = await host.reload(pluginEntries(next))
+  const { problems } = await host.reload(entries)
   await events.takeNotifiers(roster.entries(next.settings))
   for (const { name, reason, oldRuns } of problems) {
     log.error('plugin not ready after reload', {

@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { basename, dirname, extname, join } from 'node:path'
 import type { Config } from '../config/load-config.ts'
 
 /** Where a server keeps each thing. */
@@ -12,13 +12,16 @@ export interface StateLayout {
   readonly plugins: string
   /** Plugins that were installed, under their digests. */
   readonly packages: string
+  /** Which of them may run: a file to commit beside the configuration. */
+  readonly packageLock: string
 }
 
 /** The places in the state folder of a configuration. */
 export function stateLayout({
+  file,
   stateFolder,
   settings,
-}: Pick<Config, 'stateFolder' | 'settings'>): StateLayout {
+}: Pick<Config, 'file' | 'stateFolder' | 'settings'>): StateLayout {
   const { name, users_base_dir: homes } = settings.data_provider
   return {
     database: settings.data_provider.driver === 'memory' ? ':memory:' : join(stateFolder, name),
@@ -27,6 +30,7 @@ export function stateLayout({
     control: controlSocketOf(stateFolder),
     plugins: join(stateFolder, 'plugins'),
     packages: join(stateFolder, 'packages'),
+    packageLock: join(dirname(file), `${basename(file, extname(file))}.lock.json`),
   }
 }
 

@@ -1,0 +1,67 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { sftpBatch, withoutOpenSsh } from '../helpers/openssh.ts'
+import { runCommand, startServerProcess } from '../helpers/server-process.ts'
+import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+
+const skipped = withoutOpenSsh === undefined ? '' : ` (skipped: ${withoutOpenSsh} is not installed)`
+
+describe('the first start', () => {
+  it.skipIf(withoutOpenSsh !== undefined)(
+    `lets a newcomer put, list and get a file with the printed line${skipped}`,
+    async () => {
+      using folder = temporaryDirectory()
+      const config = folder.file('one.config.json')
+      expect(runCommand(['init', config, '--port', '0']).status).toBe(0)
+      await using server = await startServerProcess(config)
+
+      expect(server.screen.split('\n').length).toBeLessThanOrEqual(24)
+      expect(server.screen).toMatch(/Host key +SHA256:\S{43} \(ssh-ed25519\)/)
+      expect(server.screen).toMatch(/Try it +sftp -P \d+ demo@127\.0\.0\.1/)
+      for (const slot of ['auth', 'notifier', 'kms', 'ipfilter'])
+        expect(server.screen).toContain(`${slot}: empty`)
+
+      const bytes = randomBytes(300_000)
+      writeFileSync(folder.file('up'), bytes)
+      const { status, output } = await sftpBatch({
+        port: server.port,
+        password: server.password ?? '',
+        batch: ['put up', 'ls -l', 'get up down', 'rm up'],
+        cwd: folder.path,
+      })
+      expect(output).toContain('300000')
+      expect(status).toBe(0)
+      expect(readFileSync(folder.file('down')).equals(bytes)).toBe(true)
+      expect(await server.stop()).toBe(0)
+    },
+  )
+
+  it('keeps the password as a hash only, and its state to itself', async () => {
+    using folder = temporaryDirectory()
+    const config = folder.file('one.config.json')
+    runCommand(['init', config, '--port', '0'])
+    await using server = await startServerProcess(config)
+    await server.stop()
+    expect(server.password).toMatch(/^[A-Za-z0-9]{16}$/)
+    expect(server.log()).not.toContain(server.password)
+    const database = readFileSync(folder.file('one.config.state/sftpgo.db'))
+    expect(database.includes(server.password ?? '')).toBe(false)
+    expect(database.includes('$argon2id$')).toBe(true)
+    for (const path of ['one.config.state', 'certs']) expect(statSync(folder.file(path)).mode & 0o077).toBe(0)
+    expect(statSync(folder.file('certs/id_ed25519')).mode & 0o777).toBe(0o600)
+  })
+
+  it('is followed by warm ones: no account is made, and they are ready within two seconds', async () => {
+    using folder = temporaryDirectory()
+    const config = folder.file('one.config.json')
+    runCommand(['init', config, '--port', '0'])
+    await using first = await startServerProcess(config)
+    await first.stop()
+    await using second = await startServerProcess(config)
+    expect(second.password).toBeUndefined()
+    expect(second.screen).toContain('sftp -P')
+    expect(second.readyMs).toBeLessThan(2000 * (process.env['CI_SLOW'] === '1' ? 3 : 1))
+    expect(await second.stop('SIGINT')).toBe(0)
+  })
+})
