@@ -156,6 +156,13 @@ export async function openRig(options: RigOptions = {}): Promise<LoginRig> {
   })
 }
 
+/** Forgets everything about accounts. */
+export async function emptyDatabase(database: Database): Promise<void> {
+  const tables = ['account_user', 'account_group', 'account_folder', 'account_usage', 'address_rule']
+  const all = [...tables, 'defender_host', 'defender_event']
+  await database.writer.write(all.map((table) => ({ sql: `delete from ${table}` })))
+}
+
 /** Answers page after page from a list. */
 export function scripted(answers: readonly string[], pages: string[][] = []): AskClient {
   const left = [...answers]

@@ -2,7 +2,7 @@ import { hash as bcryptHash } from '@node-rs/bcrypt'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { codeAt, decodeBase32 } from '../../src/accounts/totp.ts'
 import { openDatabase, type Database } from '../../src/database/open-database.ts'
-import { openRig, principalOf, scripted, testKey, type LoginRig } from './login-rig.ts'
+import { emptyDatabase, openRig, principalOf, scripted, testKey, type LoginRig } from './login-rig.ts'
 
 let database: Database
 let rig: LoginRig
@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 beforeEach(async () => {
-  await database.writer.write([{ sql: 'delete from account_user' }, { sql: 'delete from account_group' }])
+  await emptyDatabase(database)
   rig = await openRig({ database })
 })
 afterEach(async () => rig[Symbol.asyncDispose]())

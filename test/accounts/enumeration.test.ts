@@ -1,0 +1,168 @@
+import { hash as bcryptHash } from '@node-rs/bcrypt'
+import { createHash } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { PluginError } from '../../src/base/errors.ts'
+import { entry, openRig, testKey, type LoginRig } from './login-rig.ts'
+
+const samples = 500
+/** Attempts for each name that run together. */
+const atOnce = 10
+
+/** Which names a client may try, and what sets them apart in the store. */
+async function people(rig: LoginRig): Promise<readonly string[]> {
+  const sha512 = `{SHA512}${createHash('sha512').update('right').digest('hex')}`
+  await rig.addUser({ username: 'argon' }, 'right')
+  await rig.addUser({ username: 'bcrypt', password: await bcryptHash('right', { cost: 6 }) })
+  await rig.addUser({ username: 'digest', password: sha512 })
+  await rig.addUser({ username: 'keyless' })
+  await rig.addUser({ username: 'disabled', status: 0 }, 'wrong')
+  await rig.addUser({ username: 'expired', expiration_date: 1 }, 'wrong')
+  await rig.addUser({ username: 'broken', password: '$argon2id$garbage' })
+  return ['nobody', 'argon', 'bcrypt', 'digest', 'keyless', 'disabled', 'expired', 'broken']
+}
+
+/** How long each refusal took, the names taking turns so that noise hits all alike. */
+async function measure(
+  names: readonly string[],
+  attempt: (name: string) => Promise<unknown>,
+): Promise<ReadonlyMap<string, number[]>> {
+  const times = new Map(names.map((name) => [name, [] as number[]]))
+  for (let n = 0; n < 20; n++) await Promise.all(names.map(attempt))
+  for (let n = 0; n < samples; n += atOnce) {
+    const order = Array.from({ length: atOnce }, () => names).flat()
+    await Promise.all(
+      shuffled(order).map(async (name) => {
+        const since = performance.now()
+        await attempt(name)
+        times.get(name)?.push(performance.now() - since)
+      }),
+    )
+  }
+  return times
+}
+
+/** Each attempt comes from somewhere else, so that the share of one address in the waiting line does not matter. */
+function anyAddress(): string {
+  return `10.${[1, 2, 3].map(() => Math.floor(Math.random() * 256)).join('.')}`
+}
+
+function shuffled<T>(list: readonly T[]): T[] {
+  return list
+    .map((value) => ({ value, key: Math.random() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ value }) => value)
+}
+
+/** Two-sided Mann-Whitney U test by its normal approximation, ties corrected by mid-ranks. */
+function rankTest(a: readonly number[], b: readonly number[]): number {
+  const all = [...a.map((ms) => ({ ms, own: true })), ...b.map((ms) => ({ ms, own: false }))].sort(
+    (x, y) => x.ms - y.ms,
+  )
+  let ranks = 0
+  for (let start = 0; start < all.length;) {
+    let end = start
+    while (end < all.length && all[end]?.ms === all[start]?.ms) end += 1
+    const rank = (start + 1 + end) / 2
+    for (let at = start; at < end; at++) if (all[at]?.own === true) ranks += rank
+    start = end
+  }
+  const u = ranks - (a.length * (a.length + 1)) / 2
+  const mean = (a.length * b.length) / 2
+  const deviation = Math.sqrt((a.length * b.length * (a.length + b.length + 1)) / 12)
+  const z = Math.abs(u - mean) / deviation
+  return erfc(z / Math.SQRT2)
+}
+
+function erfc(x: number): number {
+  const t = 1 / (1 + 0.3275911 * x)
+  const poly =
+    t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+  return poly * Math.exp(-x * x)
+}
+
+const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] ?? 0
+
+function expectAlike(times: ReadonlyMap<string, number[]>): void {
+  const nobody = times.get('nobody') ?? []
+  // Seven comparisons in a run: the level is shared among them, so that chance alone fails one run in a thousand.
+  for (const [name, list] of times) {
+    if (name === 'nobody') continue
+    expect(list.length).toBeGreaterThanOrEqual(samples)
+    expect(rankTest(nobody, list), `${name} is told from nobody by time`).toBeGreaterThan(0.001 / 7)
+    expect(Math.abs(median(nobody) - median(list)), `median of ${name}`).toBeLessThan(5)
+  }
+}
+
+describe('the rank test itself', () => {
+  it('finds a difference of a fifth of the spread in 500 samples, and none where there is none', () => {
+    const draw = (shift: number): number[] => Array.from({ length: samples }, () => Math.random() + shift)
+    expect(rankTest(draw(0), draw(0.2))).toBeLessThan(0.0001)
+    expect(rankTest(draw(0), draw(0))).toBeGreaterThan(0.0001)
+  })
+})
+
+describe('nobody can tell who has an account (S-7)', () => {
+  it('by a password: same answers, same time, whatever kind of hash is stored', async () => {
+    await using rig = await openRig({ settings: { failedPasswordDelayMs: 60 } })
+    const names = await people(rig)
+    const answers = new Set<string>()
+    const times = await measure(names, async (name) => {
+      const answer = await rig.password(name, 'wrong!', anyAddress())
+      answers.add(JSON.stringify({ ...answer, reference: '' }))
+    })
+    expect([...answers]).toHaveLength(1)
+    expectAlike(times)
+  })
+
+  it('by a right password that a condition refuses', async () => {
+    await using rig = await openRig({ settings: { failedPasswordDelayMs: 60 } })
+    const names = (await people(rig)).filter((name) => ['nobody', 'disabled', 'expired'].includes(name))
+    expectAlike(await measure(names, (name) => rig.password(name, 'wrong', anyAddress())))
+  })
+
+  it('by a key', async () => {
+    await using rig = await openRig()
+    const names = await people(rig)
+    const key = testKey()
+    await rig.addUser({ username: 'holder', public_keys: [key.line] })
+    const stranger = testKey()
+    expectAlike(await measure([...names, 'holder'], (name) => rig.begin().queryKey(name, stranger.offered)))
+  })
+
+  it('by a dialogue: same questions, same time', async () => {
+    await using rig = await openRig({ settings: { failedPasswordDelayMs: 60 } })
+    const names = await people(rig)
+    const pages = new Set<string>()
+    const times = await measure(names, (name) =>
+      rig.dialogue(name, async (page) => {
+        pages.add(JSON.stringify(page))
+        return ['wrong!']
+      }),
+    )
+    expect(pages.size).toBe(1)
+    expectAlike(times)
+  })
+
+  it('through a plugin that takes longer for names it knows', async () => {
+    await using rig = await openRig({ settings: { failedPasswordDelayMs: 60 } })
+    const names = await people(rig)
+    rig.plugins.push(
+      entry('ldap', {
+        async checkPassword({ username }) {
+          if (username !== 'nobody') await new Promise((resolve) => setTimeout(resolve, 8))
+          return { granted: false, certain: true }
+        },
+      }),
+    )
+    expectAlike(await measure(names, (name) => rig.password(name, 'wrong!', anyAddress())))
+  })
+
+  it('through a plugin that is down', async () => {
+    await using rig = await openRig({ settings: { failedPasswordDelayMs: 60 } })
+    const names = await people(rig)
+    rig.plugins.push(
+      entry('ldap', { checkPassword: () => Promise.reject(new PluginError('exited', 'It is down')) }),
+    )
+    expectAlike(await measure(names, (name) => rig.password(name, 'wrong!', anyAddress())))
+  })
+})
