@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 
 /** Answers refusals at moments that say nothing about why. */
@@ -15,14 +16,21 @@ const window = 256
 /** A slow refusal shapes the answers of the others for this long. */
 const memoryMs = 2 * 60_000
 const mostMs = 5_000
+/** All refusals due within one tick leave together, in random order. */
+const tickMs = 5
 
 /**
  * Creates the clock. Refusals are answered at whole multiples of one interval after the question: at least
  * `leastMs`, and always longer than the slowest refusal seen lately. So neither the kind of hash, nor a plugin that
  * takes longer for names it knows, nor an account without any credential shows in the time of the answer.
+ *
+ * Exact timers would still tell by fractions of a millisecond who was decided first (a rank test finds them), so
+ * answers leave at the ticks of one common clock, shuffled.
  */
 export function createRefusalClock(clock: Clock, leastMs: (method: string) => number): RefusalClock {
   const seen = new Map<string, { at: number; ms: number }[]>()
+  const due = new Map<number, (() => void)[]>()
+
   const intervalOf = (method: string): number => {
     const slowest = (seen.get(method) ?? []).reduce((most, { ms }) => Math.max(most, ms), 0)
     return Math.max(leastMs(method), Math.min(mostMs, slowest * 1.3))
@@ -35,22 +43,39 @@ export function createRefusalClock(clock: Clock, leastMs: (method: string) => nu
     if (kept.length > window) kept.sort((a, b) => b.ms - a.ms).length = window / 2
     seen.set(method, kept)
   }
+  const atTick = (tick: number, action: () => void): void => {
+    const waiting = due.get(tick)
+    if (waiting !== undefined) return void waiting.push(action)
+    due.set(tick, [action])
+    clock.after(Math.max(0, tick * tickMs - clock.monotonic()), () => {
+      const actions = due.get(tick) ?? []
+      due.delete(tick)
+      shuffle(actions)
+      for (const one of actions) one()
+    })
+  }
   return {
     hold(method, since, signal, typical) {
       const elapsed = clock.monotonic() - since
       if (typical) remember(method, elapsed)
       const interval = intervalOf(method)
       if (interval <= 0 || signal.aborted) return Promise.resolve()
-      const wait = Math.ceil(elapsed / interval) * interval - elapsed
+      const target = since + Math.ceil(elapsed / interval) * interval
       return new Promise((resolve) => {
         const done = (): void => {
-          cancel()
           signal.removeEventListener('abort', done)
           resolve()
         }
-        const cancel = clock.after(wait, done)
         signal.addEventListener('abort', done, { once: true })
+        atTick(Math.ceil(target / tickMs), done)
       })
     },
+  }
+}
+
+function shuffle(list: unknown[]): void {
+  for (let last = list.length - 1; last > 0; last--) {
+    const other = randomInt(last + 1)
+    ;[list[last], list[other]] = [list[other], list[last]]
   }
 }

@@ -27,7 +27,7 @@ async function measure(
   attempt: (name: string) => Promise<unknown>,
 ): Promise<ReadonlyMap<string, number[]>> {
   const times = new Map(names.map((name) => [name, [] as number[]]))
-  for (let n = 0; n < 20; n++) await Promise.all(names.map(attempt))
+  for (let n = 0; n < 5; n++) await Promise.all(names.map(attempt))
   for (let n = 0; n < samples; n += atOnce) {
     const order = Array.from({ length: atOnce }, () => names).flat()
     await Promise.all(
@@ -94,14 +94,14 @@ function expectAlike(times: ReadonlyMap<string, number[]>): void {
 }
 
 describe('the rank test itself', () => {
-  it('finds a difference of a fifth of the spread in 500 samples, and none where there is none', () => {
+  it('finds a difference of a fifth of the spread, and none where there is none', () => {
     const draw = (shift: number): number[] => Array.from({ length: samples }, () => Math.random() + shift)
     expect(rankTest(draw(0), draw(0.2))).toBeLessThan(0.0001)
     expect(rankTest(draw(0), draw(0))).toBeGreaterThan(0.0001)
   })
 })
 
-describe('nobody can tell who has an account (S-7)', () => {
+describe('nobody can tell who has an account (S-7)', { timeout: 60_000 }, () => {
   it('by a password: same answers, same time, whatever kind of hash is stored', async () => {
     await using rig = await openRig({ settings: { failedPasswordDelayMs: 60 } })
     const names = await people(rig)
