@@ -1,4 +1,5 @@
 // What the local backend costs beside Node's own calls: npm run bench -- storage [--folder /dev/shm]
+import { randomBytes } from 'node:crypto'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +8,7 @@ import type { Soon } from '../src/base/soon.ts'
 import { virtualPath } from '../src/base/virtual-path.ts'
 import type { Backend } from '../src/storage/backend.ts'
 import { intent, toRead } from '../src/storage/cases/backend-case.ts'
+import { createEncryptedBackend } from '../src/storage/encrypted.ts'
 import { openLocalBackend } from '../src/storage/local.ts'
 
 const { values } = parseArgs({ options: { folder: { type: 'string', default: tmpdir() } } })
@@ -22,6 +24,7 @@ try {
   nodeAlone()
   for (const portable of [false, true]) await namesOf(portable)
   await bytes()
+  await encrypted()
 } finally {
   fs.rmSync(home, { recursive: true, force: true })
 }
@@ -92,6 +95,50 @@ async function bytes(): Promise<void> {
   await file.close()
   console.log('health', backend.health?.())
   await backend.close()
+}
+
+/** Seconds for a gibibyte in requests of a client's size, plain and encrypted, and what each adds to a transfer. */
+async function encrypted(): Promise<void> {
+  const key = randomBytes(32)
+  const plain = openLocalBackend({ root: home })
+  const backend = createEncryptedBackend({
+    base: openLocalBackend({ root: home }),
+    keys: { userKey: () => key },
+  })
+  for (const [label, of] of [
+    ['plain', plain],
+    ['encrypted', backend],
+  ] as const) {
+    const block = Buffer.alloc(255 * 1024, 'x')
+    const count = 1028 // a quarter of a gibibyte
+    const file = await of.open(virtualPath(`/${label}`), intent({ truncate: true }))
+    const up = await secondsFor(async () => {
+      for (let index = 0; index < count; index += 1) await file.write([block], index * block.length)
+    })
+    await file.close()
+    const reader = await of.open(virtualPath(`/${label}`), toRead)
+    const down = await secondsFor(async () => {
+      for (let index = 0; index < count; index += 1) await reader.read(block, index * block.length)
+    })
+    const random = await secondsFor(async () => {
+      for (let index = 0; index < 2000; index += 1)
+        await reader.read(block.subarray(0, 4096), ((index * 7919) % (count * 60)) * 4096)
+    })
+    await reader.close()
+    console.log(
+      `${label}: seconds of CPU per GiB, up ${(up * 4).toFixed(2)}, down ${(down * 4).toFixed(2)};`,
+      `random 4 KiB ${((random / 2000) * 1e6).toFixed(1)} us`,
+    )
+  }
+  await backend.close()
+  await plain.close()
+}
+
+async function secondsFor(run: () => Promise<void>): Promise<number> {
+  const before = process.cpuUsage()
+  await run()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1e6
 }
 
 function missing(backend: Backend, path: ReturnType<typeof virtualPath>): void {

@@ -18,11 +18,10 @@ export interface CallPaceOptions {
 
 /** A call of microseconds is inline; one that waits for a disk or a network is not. */
 const slowMs = 0.4
-/** A stall that others notice. Another process's turn on a busy machine is shorter. */
+/** A call that others notice. On a busy machine another process's turn is one too, through no fault of the disk. */
 const stallMs = 30
-const worstStallMs = 250
-/** That many stalls within so long are a slow disk, one may be chance. */
-const mostStalls = 3
+/** So much standing still within so long is more than a busy machine causes. */
+const mostStalledMs = 1000
 const stallWindowMs = 10_000
 /** After turning slow, a rest in the pool; doubled each time the disk turns slow soon after it. */
 const shortestRestMs = 5_000
@@ -34,7 +33,7 @@ const remembered = 32
  * Creates a pace that starts inline.
  *
  * It judges by the median, because on a shared machine any single call may be long through no fault of the
- * disk; and by single stalls only when they are worse than such a machine causes.
+ * disk; and by what all long calls of some seconds add up to.
  */
 export function createCallPace({ monotonic, onChange }: CallPaceOptions): CallPace {
   const latest = new Float64Array(remembered)
@@ -43,7 +42,7 @@ export function createCallPace({ monotonic, onChange }: CallPaceOptions): CallPa
   let restUntil = 0
   let restMs = shortestRestMs
   let inlineSince = -relapseMs
-  let stalls = 0
+  let stalled = 0
   let firstStall = 0
 
   return {
@@ -67,17 +66,17 @@ export function createCallPace({ monotonic, onChange }: CallPaceOptions): CallPa
   function isStalling(waited: number): boolean {
     if (waited < stallMs) return false
     const now = monotonic()
-    if (now - firstStall > stallWindowMs) stalls = 0
-    if (stalls === 0) firstStall = now
-    stalls += 1
-    return waited >= worstStallMs || stalls >= mostStalls
+    if (now - firstStall > stallWindowMs) stalled = 0
+    if (stalled === 0) firstStall = now
+    stalled += waited
+    return stalled >= mostStalledMs
   }
 
   function leave(): void {
     const now = monotonic()
     restMs = now - inlineSince < relapseMs ? Math.min(restMs * 2, longestRestMs) : shortestRestMs
     restUntil = now + restMs
-    stalls = 0
+    stalled = 0
     move(false)
   }
 
