@@ -74,7 +74,7 @@ export class StreamTable {
   /** Looks at the database for streams, known and new; each of them may have more than is known. */
   look(found: (stream: Stream) => void): void {
     this.#unlisted = false
-    for (const stream of this.#streams.values()) stream.more = true
+    for (const stream of this.#streams.values()) this.#letGo(stream)
     for (let last = ''; ;) {
       const names = this.#source.streamsAfter(last, namesPerLook)
       for (const name of names) {
@@ -110,6 +110,13 @@ export class StreamTable {
 
   forget(stream: Stream): void {
     this.#streams.delete(stream.name)
+  }
+
+  /** What is at hand may have been dropped meanwhile: all but the event under way is read again. */
+  #letGo(stream: Stream): void {
+    const kept = stream.state === 'busy' ? 1 : 0
+    this.#rowsAtHand -= stream.rows.splice(kept).length
+    stream.more = true
   }
 
   #list(name: string, more: boolean): Stream | undefined {

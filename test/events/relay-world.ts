@@ -60,6 +60,7 @@ export async function runSchedule(seed: number, steps = 24): Promise<ScheduleRes
     else if (dice < 0.8) clock.advance(pick(400))
     else if (dice < 0.88) life.toggle()
     else if (dice < 0.92) crash()
+    else if (dice < 0.94) life.relay.rescan()
     else clock.next()
     await settle()
   }
