@@ -210,6 +210,36 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/plugin-why.ts')).pluginWhy,
   },
   {
+    words: 'events list',
+    summary: 'List the newest events',
+    load: async () => (await import('./commands/events-list.ts')).eventsList,
+  },
+  {
+    words: 'events show',
+    summary: 'Show everything about one event',
+    load: async () => (await import('./commands/events-show.ts')).eventsShow,
+  },
+  {
+    words: 'events parked',
+    summary: 'List the events that a notifier refused too often',
+    load: async () => (await import('./commands/events-parked.ts')).eventsParked,
+  },
+  {
+    words: 'events replay',
+    summary: 'Have events told again',
+    load: async () => (await import('./commands/events-replay.ts')).eventsReplay,
+  },
+  {
+    words: 'events drop',
+    summary: 'Forget deliveries that are still owed',
+    load: async () => (await import('./commands/events-drop.ts')).eventsDrop,
+  },
+  {
+    words: 'events tail',
+    summary: 'Follow events as they happen',
+    load: async () => (await import('./commands/events-tail.ts')).eventsTail,
+  },
+  {
     words: 'version',
     summary: 'Print the version and what it runs on',
     load: async () => (await import('./commands/version.ts')).version,

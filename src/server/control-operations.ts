@@ -1,5 +1,7 @@
 import { formatProblem } from '../config/problems.ts'
 import type { ControlOperations } from '../control/control-server.ts'
+import { openEventArchive } from '../events/event-archive.ts'
+import { createEventOperations } from '../events/event-operations.ts'
 import type { Parts } from './parts.ts'
 import { pluginOperations } from './plugin-operations.ts'
 import type { Reloader } from './reload.ts'
@@ -14,10 +16,21 @@ export function controlOperations(
   return {
     ...parts.accounts.operations,
     ...pluginOperations(parts.host),
+    ...eventOperations(parts),
     status,
     async reload() {
       const outcome = await reloader.reload()
       return outcome.ok ? outcome : { ok: false, problems: outcome.problems.map(formatProblem) }
     },
   }
+}
+
+/** What commands ask about events. */
+function eventOperations({ database, roster, current, log }: Parts): ControlOperations {
+  const archive = openEventArchive({
+    database,
+    notifiers: () => roster.entries(current.config.settings),
+    now: () => Date.now(),
+  })
+  return createEventOperations({ archive, log: log.with({ part: 'events' }) })
 }

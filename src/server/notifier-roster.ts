@@ -10,8 +10,8 @@ export interface NotifierRoster {
   entries(settings: Settings): readonly NotifierEntry[]
 }
 
-/** Creates the roster over the plugin host, which has the processes. */
-export function createNotifierRoster(host: PluginHost): NotifierRoster {
+/** Creates the roster over the plugin host, which has the processes. Without one nobody is ready, and all that is owed waits. */
+export function createNotifierRoster(host?: PluginHost): NotifierRoster {
   let known = new Map<string, NotifierEntry>()
   return {
     entries(settings) {
@@ -29,20 +29,24 @@ export function createNotifierRoster(host: PluginHost): NotifierRoster {
 }
 
 function notifierEntry(
-  host: PluginHost,
+  host: PluginHost | undefined,
   name: string,
   plugin: PluginSettings,
   mostAttempts: number,
 ): NotifierEntry {
   const { notifier_options: options, call_timeout: timeout, veto } = plugin
   const filled = (): FilledSlot<'notifier'> | undefined =>
-    host.configured('notifier').find((slot) => slot.name === name)
+    host?.configured('notifier').find((slot) => slot.name === name)
   const timeoutMs = timeout === undefined ? {} : { timeoutMs: millisecondsOf(timeout) }
   const parkAfterMs = millisecondsOf(options?.retry_max_time ?? 0)
+  const alarmAbove = options?.retry_queue_max_size ?? 0
   return {
     name,
     notifier: () => filled()?.api,
-    onReady: (action) => host.onReady(action),
+    onReady: (action) =>
+      host?.onReady((ready) => {
+        if (ready === name) action()
+      }) ?? (() => {}),
     wants: {
       files: options?.fs_events ?? [],
       logs: options?.log_events ?? [],
@@ -53,6 +57,7 @@ function notifierEntry(
       ...timeoutMs,
       maxAttempts: options?.max_attempts ?? mostAttempts,
       ...(parkAfterMs > 0 ? { parkAfterMs } : {}),
+      ...(alarmAbove > 0 ? { alarmAbove } : {}),
     },
     ...(veto ? { veto: { ...timeoutMs, ...vetoRules(plugin) } } : {}),
   }
