@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, readFile as readFileAsync } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 
 /** A plugin process that was started and may outlive us. */
 export interface RecordedProcess {
@@ -22,7 +22,9 @@ export interface ProcessRecords {
 
 /** Opens the record at `path` and ends every survivor it names. Returns the names of those that were ended. */
 export function openProcessRecords(path: string): { records: ProcessRecords; ended: readonly string[] } {
-  const ended = readRecords(path).filter(endSurvivor)
+  const left = readRecords(path)
+  const ended = left.filter(endSurvivor)
+  for (const { marker } of left) removeSocketFolder(marker)
   const current = new Map<number, RecordedProcess>()
   const save = (): void => writeRecords(path, [...current.values()])
   save()
@@ -84,6 +86,17 @@ function isRecord(value: unknown): value is RecordedProcess {
     typeof marker === 'string' &&
     marker.length > 8
   )
+}
+
+/** Removes the folder of a life that is over. The record is ours alone, and still only such a folder is removed. */
+function removeSocketFolder(marker: string): void {
+  try {
+    const stats = lstatSync(marker)
+    const ours = stats.isDirectory() && stats.uid === process.getuid?.() && (stats.mode & 0o77) === 0
+    if (ours && basename(marker).startsWith('sftpgo-ts-')) rmSync(marker, { recursive: true, force: true })
+  } catch {
+    // It is gone.
+  }
 }
 
 /** Never by name or path: a number that was given to somebody else since is left alone. */
