@@ -24,10 +24,18 @@ export interface TargetOptions {
   readonly publicKey: string
 }
 
+/** How our server runs. */
+export interface OursOptions extends TargetOptions {
+  /** Default: this process's. */
+  readonly node?: string
+  readonly features: boolean
+  /** The checkout. */
+  readonly top: string
+  readonly profile?: 'modern' | 'legacy'
+}
+
 /** Our server from dist. `features` adds permissions, quota, a notifier and an auth plugin. */
-export async function startOurs(
-  options: TargetOptions & { readonly node?: string; readonly features: boolean; readonly top: string },
-): Promise<Target> {
+export async function startOurs(options: OursOptions): Promise<Target> {
   const { folder, home, top } = options
   const port = await freePort()
   const config = join(folder, 'sftpgo.config.json')
@@ -115,13 +123,14 @@ function userFor({ home, publicKey }: TargetOptions): object {
   }
 }
 
-function configFor(
-  port: number,
-  options: TargetOptions & { readonly features: boolean; readonly top: string },
-): object {
+function configFor(port: number, options: OursOptions): object {
   return {
     common: { max_per_host_connections: 0, idle_timeout: 0 },
-    sftpd: { bindings: [{ port, address: '127.0.0.1' }], host_keys: [] },
+    sftpd: {
+      bindings: [{ port, address: '127.0.0.1' }],
+      host_keys: [],
+      profile: options.profile ?? 'modern',
+    },
     data_provider: { users_file: join(options.folder, 'users.json') },
     log: { level: 'error' },
     plugins: options.features ? featurePlugins(options) : [],

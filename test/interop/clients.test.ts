@@ -26,25 +26,28 @@ const versions = new Map(
   await Promise.all(clients.map(async (client) => [client.name, await client.version()] as const)),
 )
 const rows: ClientRow[] = []
-let server: ScenarioServer
+let servers: { readonly modern: ScenarioServer; readonly legacy: ScenarioServer }
+let scratch: string
 let small: string
 let big: string
 
 beforeAll(async () => {
-  server = await startScenarioServer()
-  small = makeFile(join(server.scratch, 'small'), 70_000)
-  big = makeFile(join(server.scratch, 'big'), bigBytes)
+  servers = { modern: await startScenarioServer('modern'), legacy: await startScenarioServer('legacy') }
+  scratch = servers.modern.scratch
+  small = makeFile(join(scratch, 'small'), 70_000)
+  big = makeFile(join(scratch, 'big'), bigBytes)
 })
 
 afterAll(async () => {
-  await server[Symbol.asyncDispose]()
+  for (const server of Object.values(servers)) await server[Symbol.asyncDispose]()
   if (process.env['WRITE_CLIENTS_TABLE'] === '1') writeFileSync('docs/clients.md', clientsTable(rows))
 })
 
 describe.each(clients)('$name', (client) => {
   const version = versions.get(client.name)
   const missing = version === undefined ? ` (skipped: ${client.needs} is not installed)` : ''
-  const row: ClientRow = { name: client.name, version: version ?? '', steps: {} }
+  const profile = client.profile === undefined ? '' : `, profile ${client.profile}`
+  const row: ClientRow = { name: client.name, version: `${version ?? ''}${profile}`, steps: {} }
   if (version !== undefined) rows.push(row)
 
   /** A step that the client's manual offers; others are marked as not offered. */
@@ -60,21 +63,22 @@ describe.each(clients)('$name', (client) => {
     })
   }
   const { put, get, list, renameOver, remove, resumePut, resumeGet, abortPut } = client
-  const remote = (name: string): string => `${server.root}${name}`
-  const onDisk = (name: string): string => join(server.home, name)
+  const server = (): ScenarioServer => servers[client.profile ?? 'modern']
+  const remote = (name: string): string => `${server().root}${name}`
+  const onDisk = (name: string): string => join(server().home, name)
 
   step('puts and gets a file', put !== undefined && get !== undefined, async () => {
-    await put?.(server.address, { local: small, remote: remote('file') })
+    await put?.(server().address, { local: small, remote: remote('file') })
     expect(readFileSync(onDisk('file')).equals(readFileSync(small))).toBe(true)
-    const back = join(server.scratch, 'back')
-    await get?.(server.address, { local: back, remote: remote('file') })
+    const back = join(scratch, 'back')
+    await get?.(server().address, { local: back, remote: remote('file') })
     expect(readFileSync(back).equals(readFileSync(small))).toBe(true)
     rmSync(back)
   })
 
   step('puts an empty file', put !== undefined, async () => {
-    const empty = makeFile(join(server.scratch, 'empty'), 0)
-    await put?.(server.address, { local: empty, remote: remote('empty') })
+    const empty = makeFile(join(scratch, 'empty'), 0)
+    await put?.(server().address, { local: empty, remote: remote('empty') })
     expect(statSync(onDisk('empty')).size).toBe(0)
   })
 
@@ -82,12 +86,12 @@ describe.each(clients)('$name', (client) => {
     mkdirSync(onDisk('names'), { recursive: true })
     const names = ['Grüße', '日本語.txt', 'with space', 'ünï'].sort()
     for (const name of names) writeFileSync(join(onDisk('names'), name), '')
-    expect([...((await list?.(server.address, remote('names'))) ?? [])].sort()).toEqual(names)
+    expect([...((await list?.(server().address, remote('names'))) ?? [])].sort()).toEqual(names)
   })
 
   step('puts a name in UTF-8', put !== undefined, async () => {
-    await put?.(server.address, { local: small, remote: remote('Grüße 日本.bin') })
-    expect(readdirSync(server.home)).toContain('Grüße 日本.bin')
+    await put?.(server().address, { local: small, remote: remote('Grüße 日本.bin') })
+    expect(readdirSync(server().home)).toContain('Grüße 日本.bin')
     rmSync(onDisk('Grüße 日本.bin'))
   })
 
@@ -97,43 +101,43 @@ describe.each(clients)('$name', (client) => {
       mkdirSync(folder)
       for (let i = 0; i < 10_000; i += 1) closeSync(openSync(join(folder, `entry-${i}`), 'w'))
     }
-    expect(new Set(await list?.(server.address, remote('many'))).size).toBe(10_000)
+    expect(new Set(await list?.(server().address, remote('many'))).size).toBe(10_000)
   })
 
   step('renames over an existing file', renameOver !== undefined, async () => {
     writeFileSync(onDisk('new'), 'new')
     writeFileSync(onDisk('old'), 'old')
-    await renameOver?.(server.address, remote('new'), remote('old'))
+    await renameOver?.(server().address, remote('new'), remote('old'))
     expect(readFileSync(onDisk('old'), 'utf8')).toBe('new')
     expect(existsSync(onDisk('new'))).toBe(false)
   })
 
   step('deletes a file', remove !== undefined, async () => {
     writeFileSync(onDisk('unwanted'), '')
-    await remove?.(server.address, remote('unwanted'))
+    await remove?.(server().address, remote('unwanted'))
     expect(existsSync(onDisk('unwanted'))).toBe(false)
   })
 
   step('resumes an upload', resumePut !== undefined, async () => {
     writeFileSync(onDisk('resumed'), readFileSync(small).subarray(0, 40_000))
-    await resumePut?.(server.address, { local: small, remote: remote('resumed') })
+    await resumePut?.(server().address, { local: small, remote: remote('resumed') })
     expect(readFileSync(onDisk('resumed')).equals(readFileSync(small))).toBe(true)
     rmSync(onDisk('resumed'))
   })
 
   step('resumes a download', resumeGet !== undefined, async () => {
     writeFileSync(onDisk('source'), readFileSync(small))
-    const part = join(server.scratch, 'part')
+    const part = join(scratch, 'part')
     writeFileSync(part, readFileSync(small).subarray(0, 40_000))
-    await resumeGet?.(server.address, { local: part, remote: remote('source') })
+    await resumeGet?.(server().address, { local: part, remote: remote('source') })
     expect(readFileSync(part).equals(readFileSync(small))).toBe(true)
   })
 
   step('moves 300 MB both ways with equal hashes', put !== undefined && get !== undefined, async () => {
-    await put?.(server.address, { local: big, remote: remote('big') })
+    await put?.(server().address, { local: big, remote: remote('big') })
     expect(await digest(onDisk('big'))).toBe(await digest(big))
-    const back = join(server.scratch, 'big-back')
-    await get?.(server.address, { local: back, remote: remote('big') })
+    const back = join(scratch, 'big-back')
+    await get?.(server().address, { local: back, remote: remote('big') })
     expect(await digest(back)).toBe(await digest(big))
     rmSync(back)
     rmSync(onDisk('big'))
@@ -144,13 +148,13 @@ describe.each(clients)('$name', (client) => {
     abortPut !== undefined && put !== undefined,
     async () => {
       writeFileSync(onDisk('kept'), 'the old content')
-      const arrived = whenBytesLieIn(server.home, 4 * 1024 * 1024)
-      await abortPut?.(server.address, { local: big, remote: remote('kept'), halfway: arrived })
-      await expect.poll(() => partsIn(server.home), { timeout: 10_000 }).toEqual([])
+      const arrived = whenBytesLieIn(server().home, 4 * 1024 * 1024)
+      await abortPut?.(server().address, { local: big, remote: remote('kept'), halfway: arrived })
+      await expect.poll(() => partsIn(server().home), { timeout: 10_000 }).toEqual([])
       if (process.env['INTEROP_AGAINST'] === undefined) {
         expect(readFileSync(onDisk('kept'), 'utf8')).toBe('the old content')
       }
-      await put?.(server.address, { local: small, remote: remote('kept') })
+      await put?.(server().address, { local: small, remote: remote('kept') })
       expect(readFileSync(onDisk('kept')).equals(readFileSync(small))).toBe(true)
       rmSync(onDisk('kept'))
     },
@@ -162,16 +166,16 @@ describe('rclone on a folder', () => {
   it.skipIf(missing)(
     `syncs and finds both sides equal${missing ? ' (skipped: rclone is not installed)' : ''}`,
     async () => {
-      const folder = join(server.scratch, 'tree')
+      const folder = join(scratch, 'tree')
       mkdirSync(join(folder, 'deep/er'), { recursive: true })
       for (const name of ['a', 'deep/b', 'deep/er/c']) makeFile(join(folder, name), 5000)
-      await rcloneSyncAndCheck(server.address, folder, `${server.root}tree`)
-      expect(readdirSync(join(server.home, 'tree/deep')).sort()).toEqual(['b', 'er'])
+      await rcloneSyncAndCheck(servers.modern.address, folder, `${servers.modern.root}tree`)
+      expect(readdirSync(join(servers.modern.home, 'tree/deep')).sort()).toEqual(['b', 'er'])
       rmSync(join(folder, 'a'))
       truncateSync(join(folder, 'deep/b'), 100)
-      await rcloneSyncAndCheck(server.address, folder, `${server.root}tree`)
-      expect(existsSync(join(server.home, 'tree/a'))).toBe(false)
-      expect(statSync(join(server.home, 'tree/deep/b')).size).toBe(100)
+      await rcloneSyncAndCheck(servers.modern.address, folder, `${servers.modern.root}tree`)
+      expect(existsSync(join(servers.modern.home, 'tree/a'))).toBe(false)
+      expect(statSync(join(servers.modern.home, 'tree/deep/b')).size).toBe(100)
     },
   )
 })

@@ -17,6 +17,8 @@ export interface ClientDriver {
   readonly name: string
   /** What to install when it is missing. */
   readonly needs: string
+  /** The profile that it needs, where the usual one is too new for it. */
+  readonly profile?: 'legacy'
   /** Its version, or undefined when it is not on this machine. Prepares what has to be built. */
   version(): Promise<string | undefined>
   readonly put?: Transfer

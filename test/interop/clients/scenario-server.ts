@@ -17,7 +17,7 @@ export interface ScenarioServer extends AsyncDisposable {
 }
 
 /** Starts our server; with INTEROP_AGAINST=sshd OpenSSH's own, to tell a client's quirk from our mistake. */
-export async function startScenarioServer(): Promise<ScenarioServer> {
+export async function startScenarioServer(profile: 'modern' | 'legacy' = 'modern'): Promise<ScenarioServer> {
   const folder = mkdtempSync(join(tmpdir(), 'sftpgo-ts-interop-'))
   const [home, scratch, server] = ['home', 'scratch', 'server'].map((name) => join(folder, name))
   if (home === undefined || scratch === undefined || server === undefined)
@@ -30,7 +30,7 @@ export async function startScenarioServer(): Promise<ScenarioServer> {
   const target =
     against === 'sshd'
       ? await startSshd(options)
-      : await startOurs({ ...options, features: false, top: resolve('.') })
+      : await startOurs({ ...options, features: false, top: resolve('.'), profile })
   if (typeof target === 'string') throw new Error(target)
   const { knownHosts, hostKeyFingerprint } = learnHostKey(target, scratch)
   return {
@@ -51,13 +51,14 @@ export async function startScenarioServer(): Promise<ScenarioServer> {
 }
 
 function learnHostKey(target: Target, folder: string): { knownHosts: string; hostKeyFingerprint: string } {
-  const scan = spawnSync('ssh-keyscan', ['-t', 'ed25519', '-p', String(target.port), '127.0.0.1'], {
+  const scan = spawnSync('ssh-keyscan', ['-p', String(target.port), '127.0.0.1'], {
     encoding: 'utf8',
   })
-  const knownHosts = join(folder, 'known_hosts')
+  mkdirSync(join(folder, '.ssh'))
+  const knownHosts = join(folder, '.ssh/known_hosts')
   writeFileSync(knownHosts, scan.stdout)
   const print = spawnSync('ssh-keygen', ['-l', '-f', knownHosts], { encoding: 'utf8' })
-  const hostKeyFingerprint = /SHA256:\S+/.exec(print.stdout)?.[0]
+  const hostKeyFingerprint = /(SHA256:\S+).*\(ED25519\)/.exec(print.stdout)?.[1]
   if (hostKeyFingerprint === undefined) throw new Error(`no host key was learned: ${scan.stderr}`)
   return { knownHosts, hostKeyFingerprint }
 }
