@@ -245,6 +245,11 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/version.ts')).version,
   },
   {
+    words: 'plugin pack',
+    summary: 'Make the archives of a plugin',
+    load: async () => (await import('./commands/plugin-pack.ts')).pluginPack,
+  },
+  {
     words: 'plugin install',
     summary: 'Verify, store and lock a package, or everything that is declared',
     load: async () => (await import('./commands/plugin-install.ts')).pluginInstall,
