@@ -15,6 +15,7 @@ import { parseGreeting } from './greeting.ts'
 import type { HostKey, Negotiated, Offer, SshLibrary, Transport } from './library.ts'
 import { Login, type LoginSettings } from './login.ts'
 import { disconnectReason, message, type DisconnectReason } from './messages.ts'
+import type { PacketPool } from './packet-pool.ts'
 import { parseProxyHeader } from './proxy-header.ts'
 import type { TurnBudget } from './turn-budget.ts'
 import { buildMessage, escapedForLog, ProtocolError } from './wire.ts'
@@ -28,6 +29,7 @@ export interface ConnectionContext {
   readonly authority: LoginAuthority
   readonly registry: ConnectionRegistry<Connection>
   readonly budget: TurnBudget
+  readonly pool: PacketPool
   readonly serve: OpenSession
   readonly log: Logger
   readonly clock: Clock
@@ -104,6 +106,8 @@ const guestBacklog = 4 * 1024 * 1024
 /** Answers held back by a key exchange that does not end. */
 const mostHeldBytes = 1024 * 1024
 
+const nothing = Buffer.alloc(0)
+
 interface ServedSession {
   readonly stream: ChannelStream
   session: SftpSession | undefined
@@ -142,6 +146,8 @@ export class Connection implements Counted {
   #turnPlanned = false
   #endOfTurn: (() => void)[] = []
   #queued: Buffer[] = []
+  /** The pool's memory that this turn's packets lie in. */
+  #lent: Buffer[] = []
   #paused = false
   #draining = false
   /** Our questions that are not answered yet, oldest first. */
@@ -393,9 +399,10 @@ export class Connection implements Counted {
         signatureAlgorithms: settings.login.publicKeyAlgorithms,
         rekeyBytes: settings.rekeyBytes,
         firstExchangesOnly: true,
+        pool: this.#context.pool,
       },
       {
-        write: (bytes) => this.#write(bytes),
+        write: (bytes, lent) => this.#write(bytes, lent),
         payload: (payload) => this.#payload(payload),
         exchanged: (first, negotiated) => this.#exchanged(first, negotiated),
         disconnected: (reason, text) => this.#hungUp(reason, text),
@@ -605,7 +612,8 @@ export class Connection implements Counted {
     this.#hangUp()
   }
 
-  #write(bytes: Uint8Array): void {
+  #write(bytes: Uint8Array, lent: Buffer | undefined): void {
+    if (lent !== undefined) this.#lent.push(lent)
     if (!this.#corked) {
       // One system call for the packets of a turn.
       this.#corked = true
@@ -650,9 +658,20 @@ export class Connection implements Counted {
     }
     if (this.#corked) {
       this.#corked = false
+      if (this.#lent.length > 0) this.#giveBackWhenSent()
       this.#socket.uncork()
     }
     if (this.#endOfTurn.length > 0) this.#planTurn()
+  }
+
+  /** The pool's memory of this turn is free when everything up to here is sent; on an error it is left to the collector. */
+  #giveBackWhenSent(): void {
+    const lent = this.#lent
+    this.#lent = []
+    const { pool } = this.#context
+    this.#socket.write(nothing, (error) => {
+      if (!error) for (const slab of lent) pool.give(slab)
+    })
   }
 
   /** Nobody makes us hold answers without end by not reading them. */

@@ -2,6 +2,7 @@ import { createPrivateKey, sign as signWithKey, type KeyObject } from 'node:cryp
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { type PacketCiphers } from '../native/packet-ciphers.ts'
+import { slabBytes, type PacketPool } from './packet-pool.ts'
 import { disconnectReason, message, type DisconnectReason } from './messages.ts'
 import { answerHybrid, beginHybrid, hybridName } from './post-quantum.ts'
 import { buildMessage, Fields, ProtocolError, sshMpint, sshString } from './wire.ts'
@@ -80,12 +81,14 @@ export interface TransportOptions {
   readonly rekeyBytes: number
   /** Key exchanges a peer may start before `allowRekeys`. */
   readonly firstExchangesOnly: boolean
+  /** Memory for bulk data; without one, every packet gets its own. */
+  readonly pool?: PacketPool
 }
 
 /** What a transport tells. */
 export interface TransportEvents {
-  /** Bytes for the socket. */
-  write(bytes: Uint8Array): void
+  /** Bytes for the socket. `lent` is the pool's memory that they lie in: to be given back when they are sent. */
+  write(bytes: Uint8Array, lent: Buffer | undefined): void
   /** A message that is not part of a key exchange. A view on memory that is not used again. */
   payload(payload: Buffer): void
   /** A key exchange is complete. */
@@ -159,7 +162,9 @@ interface Parts {
   }
   readonly crypto: {
     readonly CIPHER_INFO: Readonly<Record<string, PrivateCipherInfo>>
-    readonly MAC_INFO: Readonly<Record<string, { readonly len: number; readonly actualLen: number }>>
+    readonly MAC_INFO: Readonly<
+      Record<string, { readonly len: number; readonly actualLen: number; readonly isETM: boolean }>
+    >
     readonly bindingAvailable: boolean
     readonly init: Promise<void>
     createCipher(config: object): { encrypt(packet: Buffer): void; free(): void }
@@ -190,7 +195,7 @@ interface PrivateProtocol {
   _offer: { readonly lists: PrivateLists }
   _kex: PrivateExchange | undefined
   _kexinit: Buffer | undefined
-  _cipher: { encrypt: (packet: Buffer) => void }
+  _cipher: { encrypt: (packet: Buffer) => void; allocPacket: (length: number) => Buffer }
   _decipher: PrivateDecipher | undefined
   _identRaw: Buffer
   _remoteIdentRaw: Buffer
@@ -221,7 +226,12 @@ interface PrivateDecipher {
 interface PrivateExchange {
   readonly type: string
   readonly sessionID: Buffer | undefined
-  readonly negotiated: { kex: string; serverHostKey: string; cs: { cipher: string }; sc: { cipher: string } }
+  readonly negotiated: {
+    kex: string
+    serverHostKey: string
+    cs: { cipher: string }
+    sc: { cipher: string; mac: string }
+  }
   remoteExtInfoEnabled: boolean
   _remoteKexinit: Buffer | undefined
   convertPublicKey: (key: Buffer) => Buffer
@@ -378,6 +388,9 @@ export function hostKeyAlgorithms(key: HostKey): readonly string[] {
 // ---------------------------------------------------------------------------------------------------------------
 // The transport
 
+/** Below this, Node's own pool of small buffers is as good. */
+const smallPacket = 2048
+
 /** Messages that mean nothing may precede a first key exchange; this many are patience enough. */
 const mostFillers = 64
 
@@ -394,6 +407,8 @@ class LibraryTransport implements Transport {
   #heldBytes = 0
   #bytesSinceExchange = 0
   #oldDecipher: PrivateDecipher | undefined
+  /** The pool's memory in which the packet under way lies. */
+  #lent: Buffer | undefined
 
   constructor(parts: Parts, options: TransportOptions, events: TransportEvents) {
     this.#parts = parts
@@ -412,7 +427,7 @@ class LibraryTransport implements Transport {
       messageHandlers: {
         DISCONNECT: (_: unknown, reason: number, text: string) => events.disconnected(reason, text),
       },
-      onWrite: (bytes: Uint8Array) => events.write(bytes),
+      onWrite: (bytes: Uint8Array) => this.#write(bytes),
       onError: (error: Error) => this.#failed(error),
       // The first KEXINIT takes the library's own way past `_onPayload`.
       onHeader: () => this.#watchExchange((payload, next) => this.#keyExchangeInit(payload, next)),
@@ -464,6 +479,41 @@ class LibraryTransport implements Transport {
 
   begin(length: number): Buffer {
     return this.#protocol._packetRW.write.alloc(length)
+  }
+
+  #write(bytes: Uint8Array): void {
+    const lent = this.#lent
+    this.#lent = undefined
+    this.#events.write(bytes, lent)
+  }
+
+  /** Puts our own allocation of packets in: from the pool where they are large, with padding that costs no call. */
+  #usePool(pool: PacketPool): void {
+    const { crypto } = this.#parts
+    const { cipher, mac } = this.#protocol._kex?.negotiated.sc ?? {}
+    const info = crypto.CIPHER_INFO[cipher ?? '']
+    if (!crypto.bindingAvailable || info === undefined) return // the portable ciphers want packets without room for a tag
+    const macInfo = info.authLen > 0 ? undefined : crypto.MAC_INFO[mac ?? '']
+    const block = info.blockLen
+    const clear = info.authLen > 0 || macInfo?.isETM === true ? 4 : 0
+    const tail = info.authLen > 0 ? info.authLen : (macInfo?.len ?? 0)
+    this.#protocol._cipher.allocPacket = (length) => {
+      let padding = block - ((5 + length - clear) % block)
+      if (padding < 4) padding += block
+      const total = 5 + length + padding + tail
+      const packet = this.#allocate(pool, total)
+      packet.writeUInt32BE(1 + length + padding, 0)
+      packet[4] = padding
+      pool.fillPadding(packet, 5 + length, padding)
+      return packet
+    }
+  }
+
+  #allocate(pool: PacketPool, total: number): Buffer {
+    if (total < smallPacket || total > slabBytes) return Buffer.allocUnsafe(total)
+    const slab = pool.take()
+    this.#lent = slab
+    return slab.subarray(0, total)
   }
 
   commit(packet: Buffer): void {
@@ -622,6 +672,7 @@ class LibraryTransport implements Transport {
     if (old !== this.#protocol._decipher) old?._instance?.free()
     if (first && this.#wantsExtInfo) this.send(this.#extInfo())
     this.#slim(exchange)
+    if (this.#options.pool !== undefined) this.#usePool(this.#options.pool)
     const { negotiated } = exchange
     this.#events.exchanged(first, {
       kex: negotiated.kex,

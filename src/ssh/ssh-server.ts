@@ -21,6 +21,7 @@ import { fingerprintOf, loadHostKeys } from './host-keys.ts'
 import { hostKeyAlgorithms, openSshLibrary, type HostKey, type SshLibrary } from './library.ts'
 import { runSelfTest, strictServer } from './library-self-test.ts'
 import { disconnectReason } from './messages.ts'
+import { createPacketPool } from './packet-pool.ts'
 import { createTurnBudget } from './turn-budget.ts'
 
 /** How an SSH server is set up. Everything but the first five has a default. */
@@ -121,6 +122,8 @@ export interface SshServer {
 }
 
 const mostChannels = 10
+/** Kept while nobody needs them: 4 MiB. */
+const pooledPackets = 128
 const sweepMs = 500
 /** Of each turn of the event loop, for strangers' key exchanges and logins. */
 const strangersMs = 8
@@ -182,6 +185,7 @@ function prepare(
     authority: options.authority,
     registry: new ConnectionRegistry(registryLimits(options)),
     budget: createTurnBudget(strangersMs),
+    pool: createPacketPool(pooledPackets),
     serve: options.serve,
     log,
     clock,

@@ -75,7 +75,7 @@ describe('before the login', () => {
 
   it('five hundred silent and 250 trickling connections cost little, and a login beside them takes no longer', async () => {
     await using test = await startTestServer({ loginGraceMs: 3000 })
-    globalThis.gc?.()
+    const alone = Math.min(await loginMs(test), await loginMs(test), await loginMs(test))
     const before = process.memoryUsage().rss
     const strangers = await inBatches(750, (index) =>
       Stranger.connect(test.port, index < 500 ? '' : 'SSH-2.0-x'),
@@ -85,9 +85,10 @@ describe('before the login', () => {
     }, 100)
     // Both ends live in this process, so this is twice what a server pays.
     expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024)
-    const start = performance.now()
+    // The quickest of three: this machine may be busy with other things.
+    const beside = Math.min(await loginMs(test), await loginMs(test), await loginMs(test))
+    expect(beside).toBeLessThan(Math.max(200, alone * 5))
     await using guest = await RawClient.login({ port: test.port })
-    expect(performance.now() - start).toBeLessThan(500)
     expect(guest.ended).toBe(false)
     await eventually(() => strangers.every(({ ended }) => ended), 8000)
     clearInterval(trickle)
@@ -426,6 +427,13 @@ describe('behind a proxy', () => {
     expect(admitted(test)).toEqual([])
   })
 })
+
+async function loginMs({ port }: TestServer): Promise<number> {
+  const start = performance.now()
+  await using client = await RawClient.login({ port })
+  expect(client.ended).toBe(false)
+  return performance.now() - start
+}
 
 function admitted(test: TestServer): string[] {
   return test.asked.flatMap((asked) => (asked.what === 'admit' ? [asked.address] : []))
