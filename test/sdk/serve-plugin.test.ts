@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { connect as connectTls } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { delay } from '../../src/base/deadline.ts'
 import { connectSlot, slots } from '../../src/slots/index.ts'
 import type { PasswordAttempt } from '../../src/slots/auth/contract.ts'
 import { createIdentity } from '../../src/wire/certificate.ts'
@@ -242,6 +243,25 @@ describe('what a plugin answers beside its slot', () => {
     const wanted = 10_000 + 'printed while loading\n'.length
     await until(() => one.stdout.length + two.stdout.length >= wanted, 'all output arrived')
     expect(one.stdout.length + two.stdout.length).toBe(wanted)
+  })
+
+  it('costs no time while nobody asks, with every stream open', async () => {
+    await using plugin = await startPlugin(polite.file)
+    await using channel = await disposable(plugin.connect())
+    void drain(channel.value)
+    void channel.value.attendBroker()
+    await authOf(channel.value).checkPassword(attempt)
+    const ticks = (): number => {
+      const fields = readFileSync(`/proc/${plugin.child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+      return Number(fields[11]) + Number(fields[12])
+    }
+    // Compiling goes on for a moment after the first call; then a second of rest is looked for.
+    const rests = async (): Promise<boolean> => {
+      const before = ticks()
+      await delay(1_000)
+      return ticks() - before <= 3
+    }
+    expect((await rests()) || (await rests()) || (await rests())).toBe(true)
   })
 
   it('is its log on the real stderr, in the form that hosts parse', async () => {

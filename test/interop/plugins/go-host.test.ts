@@ -101,6 +101,19 @@ describe.skipIf('missing' in built)(`a host in Go and our plugin${reason}`, () =
     expect(line).toMatchObject({ '@level': 'info', user: 'ada', address: '192.0.2.1' })
   })
 
+  it('survives and reads whatever the plugin logs: no message but text, no line too long', () => {
+    const { error, log } = ask('auth', ['-mtls', '-user=log-oddly'])
+    expect(error).toBeUndefined()
+    expect(log.find((entry) => entry['@message'] === '7')).toMatchObject({ '@level': 'warn' })
+    expect(log.find((entry) => String(entry['@message']).startsWith('longlong'))).toMatchObject({
+      '@level': 'error',
+    })
+    expect(log.find((entry) => entry['@message'] === 'two\nlines')).toMatchObject({
+      '@level': 'info',
+      user: 'ada',
+    })
+  })
+
   it('refuses a plugin with another checksum before it runs', () => {
     expect(ask('auth', ['-checksum=wrong']).error).toContain('checksums did not match')
   })

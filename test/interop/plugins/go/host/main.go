@@ -73,6 +73,7 @@ func main() {
 	multiplex := flag.Bool("multiplex", false, "")
 	settings := flag.String("env", "", "NAME=VALUE for the plugin")
 	printed := flag.String("print", "", "what the plugin is asked to print")
+	user := flag.String("user", "", "a further user name to ask an auth plugin about")
 	flag.Parse()
 
 	var stdout, stderr, log buffer
@@ -99,7 +100,7 @@ func main() {
 	client := plugin.NewClient(config)
 	result := report{}
 	begin := time.Now()
-	if err := ask(client, *slot, *printed, &result, begin); err != nil {
+	if err := ask(client, *slot, *printed, *user, &result, begin); err != nil {
 		result.Error = err.Error()
 	} else {
 		// Everything that was printed arrives on a stream of its own.
@@ -117,7 +118,7 @@ func main() {
 	json.NewEncoder(os.Stdout).Encode(result)
 }
 
-func ask(client *plugin.Client, slot, printed string, result *report, begin time.Time) error {
+func ask(client *plugin.Client, slot, printed, user string, result *report, begin time.Time) error {
 	protocol, err := client.Client()
 	if err != nil {
 		return err
@@ -135,7 +136,7 @@ func ask(client *plugin.Client, slot, printed string, result *report, begin time
 	}
 	switch api := raw.(type) {
 	case auth.Authenticator:
-		askAuth(api, printed, result)
+		askAuth(api, printed, user, result)
 	case notifier.Notifier:
 		result.add("file", nil, api.NotifyFsEvent(&notifier.FsEvent{Action: "upload", Username: "ada", VirtualPath: "/a", FileSize: 1 << 60}))
 		result.add("provider", nil, api.NotifyProviderEvent(&notifier.ProviderEvent{Action: "add"}))
@@ -155,7 +156,7 @@ func ask(client *plugin.Client, slot, printed string, result *report, begin time
 	return nil
 }
 
-func askAuth(api auth.Authenticator, printed string, result *report) {
+func askAuth(api auth.Authenticator, printed, user string, result *report) {
 	password := func(ask, username, password string) {
 		user, err := api.CheckUserAndPass(username, password, "192.0.2.7", "SSH", []byte(`{"id":0,"username":"`+username+`"}`))
 		result.add(ask, string(user), err)
@@ -174,6 +175,9 @@ func askAuth(api auth.Authenticator, printed string, result *report) {
 	result.add("first step", questions, err)
 	_, _, _, verdict, _, err = api.SendKeyboardAuthRequest("id", "ada", "", "", []string{"engine"}, questions, 2)
 	result.add("last step", verdict, err)
+	if user != "" {
+		password("further user", user, "x")
+	}
 	if printed != "" {
 		password("print", "print", printed)
 	}
