@@ -29,7 +29,8 @@ export function accountSettings(config: Config): FromSettings {
       keyboardInteractive: sftpd.keyboard_interactive_authentication,
       failedPasswordDelayMs: defender.login_delay.password_failed,
       successDelayMs: defender.login_delay.success,
-      sha1: sftpd.profile === 'legacy',
+      sha1: sftpd.profile === 'legacy' || sftpd.public_key_algorithms.includes('ssh-rsa'),
+      ...(sftpd.public_key_algorithms.length > 0 && { keyAlgorithms: sftpd.public_key_algorithms }),
       usersBaseDir: provider.users_base_dir,
       // Homes lie in the state folder by default; everything beside them there is the server's own.
       protectedDirectories: [
@@ -42,24 +43,24 @@ export function accountSettings(config: Config): FromSettings {
       bcryptCost: bcrypt.cost,
       argon2: { memory: argon2.memory, iterations: argon2.iterations, parallelism: argon2.parallelism },
       minEntropy: provider.password_validation.users.min_entropy,
+      ...(!provider.password_caching && { remembered: 0 }),
       ...(provider.password_caching ? {} : { remembered: 0 }),
     },
-    ...(defender.enabled && {
-      defender: {
-        scores: {
-          invalid: defender.score_invalid,
-          valid: defender.score_valid,
-          'limit-exceeded': defender.score_limit_exceeded,
-          'no-auth': defender.score_no_auth,
-        },
-        threshold: defender.threshold,
-        observationMs: defender.observation_time * 60_000,
-        banMs: defender.ban_time * 60_000,
-        banIncrement: defender.ban_time_increment,
-        // SFTPGo's default of 150 would let anyone with 150 addresses wash a ban away.
-        mostHosts: Math.max(defender.entries_hard_limit, defenderDefaults.mostHosts),
+    // Switched off, nothing is scored; bans made by hand hold all the same.
+    defender: {
+      scores: {
+        invalid: defender.enabled ? defender.score_invalid : 0,
+        valid: defender.enabled ? defender.score_valid : 0,
+        'limit-exceeded': defender.enabled ? defender.score_limit_exceeded : 0,
+        'no-auth': defender.enabled ? defender.score_no_auth : 0,
       },
-    }),
+      threshold: defender.threshold,
+      observationMs: defender.observation_time * 60_000,
+      banMs: defender.ban_time * 60_000,
+      banIncrement: defender.ban_time_increment,
+      // SFTPGo's default of 150 would let anyone with 150 addresses wash a ban away.
+      mostHosts: Math.max(defender.entries_hard_limit, defenderDefaults.mostHosts),
+    },
     rateLimiters: common.rate_limiters
       .filter(({ protocols, average }) => protocols.includes('SSH') && average > 0)
       .map((limiter) => ({
