@@ -75,6 +75,23 @@ export async function sweepParts(
   return records.length
 }
 
+/** Sweeps every place that the journal names; one that cannot be opened waits for the next time. */
+export async function sweepAllParts(
+  journal: PartJournal,
+  openBackend: (realRoot: string) => Backend,
+  options: { readonly keep: boolean; readonly log: Logger },
+): Promise<void> {
+  for (const root of new Set(journal.left().map((record) => record.root))) {
+    try {
+      const backend = openBackend(root)
+      await sweepParts(backend, root, journal, options)
+      await backend.close()
+    } catch (error) {
+      options.log.warn('place with parts of uploads could not be opened', { error: messageOf(error) })
+    }
+  }
+}
+
 async function namedAfterAll(backend: Backend, { part, final }: PartRecord): Promise<boolean> {
   try {
     await backend.rename(part, final, { replace: false })

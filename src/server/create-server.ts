@@ -11,12 +11,13 @@ import { openControlServer } from '../control/control-server.ts'
 import { type Database, openDatabase } from '../database/open-database.ts'
 import { type OpenEventLog, openEventLog } from '../events/open-event-log.ts'
 import { createActiveUploads } from '../files/active-uploads.ts'
-import { openPartJournal } from '../files/part-journal.ts'
+import { openPartJournal, sweepAllParts } from '../files/part-journal.ts'
 import { type PluginHost, startPluginHost } from '../host/host.ts'
 import { createBufferPool } from '../sftp/buffer-pool.ts'
 import { packetBufferBytes } from '../sftp/serve-session.ts'
 import type { OpenSession } from '../ssh/connection.ts'
 import { createDisks } from '../storage/disks.ts'
+import { backends } from '../storage/index.ts'
 import { type ProgramLogger, openLogger } from '../telemetry/logger.ts'
 import { openMeters } from '../telemetry/meters.ts'
 import { accountSettings } from './account-settings.ts'
@@ -218,12 +219,22 @@ function openFiles({ current, accounts, events, log, meter }: FileNeeds, scope: 
   const clock = systemClock
   const ledger = accounts.counters
   const disks = createDisks({ clock, log: log.with({ part: 'storage' }) })
+  const journal = scope.own(openPartJournal(join(stateFolder, 'uploads.journal')))
+  const sweeping = sweepAllParts(
+    journal,
+    (realRoot) => backends.local({ root: Buffer.from(realRoot, 'latin1').toString(), disks }),
+    {
+      keep: settings.common.upload_mode === 2,
+      log: log.with({ part: 'files' }),
+    },
+  )
+  scope.defer(() => sweeping)
   return createSessionOpener({
     places: { disks, ledger, trackQuota: settings.data_provider.track_quota },
     policy: () => filePolicy(current.config.settings),
     ...{ events, ledger, clock, meter, log: log.with({ part: 'sftp' }), version: programVersion() },
     active: createActiveUploads(randomBytes(4).toString('hex')),
-    journal: scope.own(openPartJournal(join(stateFolder, 'uploads.journal'))),
+    journal,
     buffers: createBufferPool({ bufferBytes: packetBufferBytes, keep: 64 }),
   })
 }

@@ -11,7 +11,9 @@ import type { User } from '../accounts/user.ts'
 import { createIpSet } from '../accounts/ip-set.ts'
 import type { OpenSession } from '../ssh/connection.ts'
 import { type BufferPool } from '../sftp/buffer-pool.ts'
+import { peopleFor } from '../sftp/people.ts'
 import { serveSession } from '../sftp/serve-session.ts'
+import { symlinkOrderFor } from '../sftp/symlink-order.ts'
 import { type PlaceOptions, openPlaces } from './open-places.ts'
 
 /** What every session of a server shares. */
@@ -32,7 +34,7 @@ export interface SessionSurroundings {
 /** Creates what `ssh` calls when somebody who is logged in opens the SFTP subsystem. */
 export function createSessionOpener(around: SessionSurroundings): OpenSession {
   let opened = 0
-  return async (stream, { principal }) => {
+  return async (stream, { principal, clientVersion }) => {
     opened += 1
     // As in SFTPGo: the protocol, the connection, and a number that tells its sessions apart.
     const sessionId = `SFTP_${principal.connectionId}_${opened}`
@@ -44,7 +46,11 @@ export function createSessionOpener(around: SessionSurroundings): OpenSession {
       ...{ ledger: around.ledger, active: around.active, journal: around.journal, clock: around.clock },
       ...{ log, sessionId, bandwidth: bandwidthFor(principal.user, principal.address) },
     })
-    const session = serveSession(stream, files, { log, buffers: around.buffers, version: around.version })
+    const session = serveSession(stream, files, {
+      ...{ log, buffers: around.buffers, version: around.version },
+      people: peopleFor(principal.user),
+      symlinkOrder: symlinkOrderFor(clientVersion),
+    })
     around.meter.add('sftpgo_sessions_total')
     log.info('session opened', { address: principal.address, method: principal.method })
     void session.ended.then(async (end) => {

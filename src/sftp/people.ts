@@ -1,4 +1,4 @@
-import { rootPath, type VirtualPath } from '../base/virtual-path.ts'
+import { nameFromText, rootPath, type VirtualPath } from '../base/virtual-path.ts'
 
 /** Names of owners and homes, one character per byte, as far as the client may learn them. */
 export interface People {
@@ -19,9 +19,10 @@ export const namelessPeople: People = {
 
 /** A virtual user knows their own name and home and nobody else's: names of this machine stay unsaid. */
 export function peopleFor(self: { readonly username: string; readonly uid: number }): People {
+  const username = nameFromText(self.username)
   return {
-    userName: (uid) => (self.uid > 0 && uid === self.uid ? self.username : ''),
+    userName: (uid) => (self.uid > 0 && uid === self.uid ? username : ''),
     groupName: () => '',
-    homeOf: (name) => (name === self.username ? rootPath : undefined),
+    homeOf: (name) => (name === username ? rootPath : undefined),
   }
 }
