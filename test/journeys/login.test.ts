@@ -123,31 +123,35 @@ describe.skipIf(missing !== undefined)(
       expect((await withKey('keyed', identity('user'))).status).not.toBe(0)
     })
 
-    it('accepts certificates of a trusted authority, and refuses bad ones (rows 11 to 18)', async () => {
-      await good(['user', 'add', 'certified', '--no-password'])
-      const certificate = `-oCertificateFile=${join(keys, 'user-cert.pub')}`
-      const attempt = async (...options: string[]): Promise<number | null> => {
-        certify(...options)
-        return (await withKey('certified', identity('user'), certificate)).status
-      }
-      expect(await attempt('-n', 'certified')).toBe(0)
-      expect(await attempt('-n', 'somebody')).not.toBe(0)
-      expect(await attempt()).not.toBe(0)
-      expect(await attempt('-n', 'certified', '-V', '20200101:20200102')).not.toBe(0)
-      expect(await attempt('-n', 'certified', '-O', 'source-address=192.0.2.0/24')).not.toBe(0)
-      expect(await attempt('-n', 'certified', '-O', 'source-address=127.0.0.0/8')).toBe(0)
-      expect(await attempt('-n', 'certified', '-O', 'force-command=/bin/true')).not.toBe(0)
-      expect(await attempt('-h', '-n', 'certified')).not.toBe(0)
-      const fingerprint = spawnSync('ssh-keygen', ['-lf', join(keys, 'user.pub')], {
-        encoding: 'utf8',
-      }).stdout.split(' ')[1]
-      writeFileSync(join(keys, 'revoked.json'), JSON.stringify([fingerprint]))
-      await good(['reload'])
-      expect(await attempt('-n', 'certified')).not.toBe(0)
-      writeFileSync(join(keys, 'revoked.json'), '[]')
-      await good(['reload'])
-      expect(await attempt('-n', 'certified')).toBe(0)
-    })
+    it(
+      'accepts certificates of a trusted authority, and refuses bad ones (rows 11 to 18)',
+      { timeout: 60_000 },
+      async () => {
+        await good(['user', 'add', 'certified', '--no-password'])
+        const certificate = `-oCertificateFile=${join(keys, 'user-cert.pub')}`
+        const attempt = async (...options: string[]): Promise<number | null> => {
+          certify(...options)
+          return (await withKey('certified', identity('user'), certificate)).status
+        }
+        expect(await attempt('-n', 'certified')).toBe(0)
+        expect(await attempt('-n', 'somebody')).not.toBe(0)
+        expect(await attempt()).not.toBe(0)
+        expect(await attempt('-n', 'certified', '-V', '20200101:20200102')).not.toBe(0)
+        expect(await attempt('-n', 'certified', '-O', 'source-address=192.0.2.0/24')).not.toBe(0)
+        expect(await attempt('-n', 'certified', '-O', 'source-address=127.0.0.0/8')).toBe(0)
+        expect(await attempt('-n', 'certified', '-O', 'force-command=/bin/true')).not.toBe(0)
+        expect(await attempt('-h', '-n', 'certified')).not.toBe(0)
+        const fingerprint = spawnSync('ssh-keygen', ['-lf', join(keys, 'user.pub')], {
+          encoding: 'utf8',
+        }).stdout.split(' ')[1]
+        writeFileSync(join(keys, 'revoked.json'), JSON.stringify([fingerprint]))
+        await good(['reload'])
+        expect(await attempt('-n', 'certified')).not.toBe(0)
+        writeFileSync(join(keys, 'revoked.json'), '[]')
+        await good(['reload'])
+        expect(await attempt('-n', 'certified')).toBe(0)
+      },
+    )
 
     it('wants the key and then the password where the account says so (row 19)', async () => {
       await good(['user', 'add', 'twice', '--key', join(keys, 'user.pub')], 'engine\n')
@@ -174,28 +178,34 @@ describe.skipIf(missing !== undefined)(
       expect(await ended(both)).toBe(0)
     })
 
-    it('ends within five seconds when the account is disabled, and lets nobody in again (S-51)', async () => {
-      await good(['user', 'add', 'gone', '--key', join(keys, 'user.pub'), '--no-password'])
-      const session = spawn('sftp', [
-        ...[
-          '-oBatchMode=yes',
-          '-oStrictHostKeyChecking=no',
-          '-oUserKnownHostsFile=/dev/null',
-          '-oIdentitiesOnly=yes',
-        ],
-        ...[identity('user'), '-P', String(running.port), 'gone@127.0.0.1'],
-      ])
-      session.stdin.on('error', () => {})
-      session.stdin.write('pwd\n')
-      await expect.poll(() => good(['user', 'sessions', 'gone']), { timeout: 8_000 }).toContain('gone')
-      const since = performance.now()
-      await good(['user', 'disable', 'gone'])
-      await ended(session)
-      expect(performance.now() - since).toBeLessThan(5_000)
-      expect((await withKey('gone', identity('user'))).status).not.toBe(0)
-      await good(['user', 'enable', 'gone'])
-      expect(await withKey('gone', identity('user'))).toMatchObject({ status: 0 })
-    })
+    it(
+      'ends within five seconds when the account is disabled, and lets nobody in again (S-51)',
+      { timeout: 40_000 },
+      async () => {
+        await good(['user', 'add', 'gone', '--key', join(keys, 'user.pub'), '--no-password'])
+        const session = spawn('sftp', [
+          ...[
+            '-oBatchMode=yes',
+            '-oStrictHostKeyChecking=no',
+            '-oUserKnownHostsFile=/dev/null',
+            '-oIdentitiesOnly=yes',
+          ],
+          ...[identity('user'), '-P', String(running.port), 'gone@127.0.0.1'],
+        ])
+        session.stdin.on('error', () => {})
+        session.stdin.write('pwd\n')
+        await expect.poll(() => good(['user', 'sessions', 'gone']), { timeout: 8_000 }).toContain('gone')
+        expect(running.server.status().connections).toBe(1)
+        await good(['user', 'disable', 'gone'])
+        await expect.poll(() => running.server.status().connections, { timeout: 5_000 }).toBe(0)
+        // The client notices with its next command.
+        session.stdin.end('pwd\n')
+        expect(await ended(session)).not.toBe(0)
+        expect((await withKey('gone', identity('user'))).status).not.toBe(0)
+        await good(['user', 'enable', 'gone'])
+        expect(await withKey('gone', identity('user'))).toMatchObject({ status: 0 })
+      },
+    )
 
     it('never lets a ban by hand through, and forgives by command', async () => {
       await good(['ban', 'add', '127.0.0.1'])
