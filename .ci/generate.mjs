@@ -11,11 +11,17 @@ if (existsSync(join(top, 'proto/buf.gen.yaml'))) {
 }
 const schemas = join(top, '.ci/generate-settings.mjs')
 if (existsSync(schemas)) run(process.execPath, [schemas], top)
+run(process.execPath, [join(top, '.ci/generate-docs.mjs')], top)
 
 if (process.argv.includes('--check')) {
   const { stdout } = spawnSync(
     'git',
-    ['status', '--porcelain', '--', 'src/gen', 'docs/settings.md', 'docs/sftpgo.schema.json'],
+    [
+      'status',
+      '--porcelain',
+      '--',
+      ...['src/gen', 'docs/settings.md', 'docs/sftpgo.schema.json', 'docs/errors.md', 'docs/metrics.md'],
+    ],
     {
       cwd: top,
       encoding: 'utf8',
