@@ -22,6 +22,7 @@ import { type ProgramLogger, openLogger } from '../telemetry/logger.ts'
 import { openMeters } from '../telemetry/meters.ts'
 import { accountSettings } from './account-settings.ts'
 import { controlOperations } from './control-operations.ts'
+import { createEncryptedPlaces } from './encrypted-places.ts'
 import { filePolicy } from './file-policy.ts'
 import { makeFirstAccount } from './first-account.ts'
 import { openKeepers } from './keeper-parts.ts'
@@ -114,7 +115,7 @@ async function openParts(
   const accounts = scope.own(
     openAccountWing({ config, current, database, host, keepers, events, log, meter }),
   )
-  const serve = openFiles({ current, accounts, events, log, meter }, scope)
+  const serve = openFiles({ current, accounts, events, keepers, log, meter }, scope)
   const firstAccount = isFirstStart ? await makeFirstAccount(config, accounts) : undefined
   const door = await openDoor(options, { authority: accounts.authority, serve, events, log })
   accounts.attachSessions(door)
@@ -209,15 +210,16 @@ function openAccountWing({
   })
 }
 
-type FileNeeds = Pick<Parts, 'current' | 'accounts' | 'events'> & {
+type FileNeeds = Pick<Parts, 'current' | 'accounts' | 'events' | 'keepers'> & {
   readonly log: ProgramLogger
   readonly meter: Meter
 }
 
-function openFiles({ current, accounts, events, log, meter }: FileNeeds, scope: Scope): OpenSession {
+function openFiles({ current, accounts, events, keepers, log, meter }: FileNeeds, scope: Scope): OpenSession {
   const { settings, stateFolder } = current.config
   const clock = systemClock
   const ledger = accounts.counters
+  const encrypted = createEncryptedPlaces({ keepers: keepers.keepers, log: log.with({ part: 'secrets' }) })
   const disks = createDisks({ clock, log: log.with({ part: 'storage' }) })
   const journal = scope.own(openPartJournal(join(stateFolder, 'uploads.journal')))
   const sweeping = sweepAllParts(
@@ -230,7 +232,7 @@ function openFiles({ current, accounts, events, log, meter }: FileNeeds, scope: 
   )
   scope.defer(() => sweeping)
   return createSessionOpener({
-    places: { disks, ledger, trackQuota: settings.data_provider.track_quota },
+    places: { disks, encrypted, ledger, trackQuota: settings.data_provider.track_quota },
     policy: () => filePolicy(current.config.settings),
     ...{ events, ledger, clock, meter, log: log.with({ part: 'sftp' }), version: programVersion() },
     active: createActiveUploads(randomBytes(4).toString('hex')),

@@ -3,6 +3,7 @@ import type { SecretBox } from '../accounts/secret-box.ts'
 import { millisecondsOf } from '../config/units.ts'
 import type { Settings } from '../gen/settings.ts'
 import type { PluginHost } from '../host/host.ts'
+import { keeperPlugins } from '../host/key-keepers.ts'
 import { type Keepers, createKeepers } from '../secrets/keepers.ts'
 import { Secret } from '../secrets/secret.ts'
 
@@ -20,11 +21,9 @@ export function openKeepers({ kms }: Settings, host: PluginHost): KeeperParts {
     url,
     masterKey: path === '' ? key : readFileSync(path, 'utf8').trim(),
     cacheTimeMs: millisecondsOf(kms.cache_time),
-    plugins: host.configured('kms').map(({ name, entry }) => ({
-      name,
-      scheme: entry.keeper?.scheme ?? '',
-      status: entry.keeper?.encryptedStatus ?? '',
-      keeper: () => host.configured('kms').find((filled) => filled.name === name)?.api,
+    plugins: keeperPlugins(host).map(({ name, scheme, encryptedStatus, keeper }) => ({
+      ...{ name, scheme, status: encryptedStatus },
+      keeper: () => keeper,
     })),
   })
   return {

@@ -7,12 +7,14 @@ import type { Mount } from '../files/mounts.ts'
 import { createQuota } from '../files/quota.ts'
 import type { UsageLedger } from '../files/usage-ledger.ts'
 import { backends } from '../storage/index.ts'
+import type { EncryptedPlaces } from './encrypted-places.ts'
 import type { Backend } from '../storage/backend.ts'
 import type { Disks } from '../storage/disks.ts'
 
 /** What places are opened with. */
 export interface PlaceOptions {
   readonly disks: Disks
+  readonly encrypted: EncryptedPlaces
   readonly ledger: UsageLedger
   /** SFTPGo's `track_quota`: 0 off, 1 everybody, 2 only where there is a limit, and folders. */
   readonly trackQuota: 0 | 1 | 2
@@ -44,7 +46,7 @@ function openHome(user: User, options: PlaceOptions, scope: Scope): Mount {
   const counts = options.trackQuota === 1 || (options.trackQuota === 2 && limited)
   return {
     at: rootPath,
-    backend: scope.own(openBackend(user.filesystem, user.home_dir, options.disks)),
+    backend: scope.own(openBackend(user.filesystem, user.home_dir, user.username, options)),
     realRoot: nameFromText(user.home_dir),
     provider: user.filesystem.provider,
     quota: createQuota(counts ? options.ledger.user(user.username) : undefined, {
@@ -64,7 +66,7 @@ function openFolder(user: User, folder: VirtualFolder, options: PlaceOptions, sc
   const limits = inUsers ? user : folder
   return {
     at: virtualPath(nameFromText(folder.virtual_path)),
-    backend: scope.own(openBackend(filesystem, path, options.disks)),
+    backend: scope.own(openBackend(filesystem, path, `${user.username}:${folder.name}`, options)),
     realRoot: nameFromText(path),
     provider: filesystem.provider,
     quota: createQuota(options.trackQuota === 0 ? undefined : counter, {
@@ -74,12 +76,21 @@ function openFolder(user: User, folder: VirtualFolder, options: PlaceOptions, sc
   }
 }
 
-function openBackend({ provider }: FilesystemConfig, root: string, disks: Disks): Backend {
-  if (provider === 0) return backends.local({ root, disks })
-  throw new FileError(
-    'unsupported',
-    `Cannot open "${root}": filesystem provider ${provider} is not supported`,
-  )
+function openBackend(
+  filesystem: FilesystemConfig,
+  root: string,
+  owner: string,
+  options: PlaceOptions,
+): Backend {
+  const { provider } = filesystem
+  if (provider !== 0 && provider !== 4) {
+    throw new FileError(
+      'unsupported',
+      `Cannot open "${root}": filesystem provider ${provider} is not supported`,
+    )
+  }
+  const local = backends.local({ root, disks: options.disks })
+  return provider === 0 ? local : options.encrypted.wrap(local, filesystem, owner)
 }
 
 function makeDirectory(path: string, { uid, gid }: User): void {
