@@ -51,6 +51,16 @@ describe('a plugin that is started by hand', () => {
   })
 })
 
+describe('a slot without a cookie', () => {
+  it('is a mistake that is told, and nothing is served', async () => {
+    using built = await buildPlugin('no-cookie')
+    const environment = announcementVariables({ cookie: { key: 'X', value: '' }, versions: [1] })
+    const { code, stdout, stderr } = await runToEnd([process.execPath, built.file], environment)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('The slot "scanner" has no cookie')
+  })
+})
+
 describe('the first line', () => {
   it('is a handshake with the certificate unpadded, and the only thing on stdout', async () => {
     await using plugin = await startPlugin(polite.file)

@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { formatHandshake } from '../../src/wire/handshake.ts'
 import { certificatePemOf, createIdentity, isCertificatePem } from '../../src/wire/certificate.ts'
 
 describe.each(['p256', 'rsa2048'] as const)('a certificate of profile %s', (profile) => {
@@ -39,7 +40,16 @@ describe('an identity', () => {
 
   it('fits into the first line without padding, whatever its length', async () => {
     const lengths = new Set<number>()
-    for (let round = 0; round < 100; round++) lengths.add((await createIdentity()).certificateDer.length % 3)
+    for (let round = 0; round < 100; round++) {
+      const { certificateDer } = await createIdentity()
+      const line = formatHandshake({
+        version: 1,
+        address: { network: 'unix', path: '/tmp/p' },
+        certificate: certificateDer,
+      })
+      expect(line).toMatch(/^1\|1\|unix\|\/tmp\/p\|grpc\|[A-Za-z0-9+/]+\n$/)
+      lengths.add(certificateDer.length % 3)
+    }
     expect(lengths.size).toBeGreaterThan(1)
   })
 

@@ -1,5 +1,6 @@
 import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2'
 import { createServer, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import { PluginError } from '../../src/base/errors.ts'
 import { Scope } from '../../src/base/scope.ts'
@@ -250,6 +251,24 @@ describe('a connection', () => {
       const opening = openChannel({ address: { network: 'unix', path }, ...options })
       await expect(opening).rejects.toMatchObject({ name: 'PluginError' })
     }
+  })
+
+  it('is not opened below TLS 1.2', async () => {
+    await using scope = new Scope()
+    const folder = scope.own(await openSocketFolder())
+    const path = socketPathIn(folder.path)
+    const [host, plugin] = [await createIdentity(), await createIdentity()]
+    const server = createTlsServer({
+      ...{ key: plugin.privateKeyPem, cert: plugin.certificatePem, ALPNProtocols: ['h2'] },
+      ...{ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' },
+    })
+    server.on('tlsClientError', () => {})
+    await new Promise<void>((resolve) => server.listen(path, resolve))
+    scope.defer(() => void server.close())
+    const tls = { identity: host, pluginCertificate: plugin.certificateDer }
+    await expect(openChannel({ address: { network: 'unix', path }, tls })).rejects.toMatchObject({
+      code: 'untrusted-certificate',
+    })
   })
 
   it('to nothing is refused', async () => {

@@ -252,6 +252,7 @@ describe.skipIf('missing' in built)(`our channel and a plugin in Go${reason}`, (
     const api = connectSlot('auth', go.channel, { timeoutMs: 5_000 })
     const verdict = await api.checkPassword({ ...attempt, username: 'environment' })
     const text = verdict.granted ? String(verdict.user?.record?.['description']) : ''
+    expect(text).not.toContain('PRIVATE KEY')
     const names = text.split('\n').flatMap((line) => /^([A-Z_]+)=/.exec(line)?.[1] ?? [])
     expect(names.toSorted()).toEqual([
       ...['MINE', 'PLUGIN_CLIENT_CERT', 'PLUGIN_MAX_PORT', 'PLUGIN_MIN_PORT', 'PLUGIN_PROTOCOL_VERSIONS'],
