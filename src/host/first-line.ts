@@ -12,6 +12,8 @@ export interface FirstLine {
 export interface FirstLineWait {
   readonly name: string
   readonly timeoutMs: number
+  /** The whole time a start may take, of which `timeoutMs` is left. */
+  readonly startTimeoutMs: number
   readonly signal: AbortSignal
   readonly clock: Clock
   readonly exited: Promise<ExitReport>
@@ -60,7 +62,7 @@ function outcomeOf(stream: Readable, onRest: (rest: Buffer) => void): Promise<Ou
 }
 
 async function waitFor(outcome: Promise<Outcome>, wait: FirstLineWait): Promise<string> {
-  const { name, timeoutMs, signal, clock, exited, tail } = wait
+  const { name, timeoutMs, startTimeoutMs, signal, clock, exited, tail } = wait
   let stop = (): void => {}
   const ended = new Promise<'timeout' | 'stopped'>((resolve) => {
     const cancel = clock.after(timeoutMs, () => resolve('timeout'))
@@ -74,7 +76,7 @@ async function waitFor(outcome: Promise<Outcome>, wait: FirstLineWait): Promise<
   })
   try {
     const first = await Promise.race([outcome, exited.then(() => 'exited' as const), ended])
-    if (first === 'timeout') throw timeout(name, timeoutMs, tail())
+    if (first === 'timeout') throw timeout(name, startTimeoutMs, tail())
     if (first === 'stopped') throw new PluginError('stopped', `"${name}" was stopped while it started`)
     // An exit may be noticed before the last bytes: `exited` comes after them, so `outcome` is decided by now.
     const result = first === 'exited' ? await outcome : first
@@ -87,10 +89,10 @@ async function waitFor(outcome: Promise<Outcome>, wait: FirstLineWait): Promise<
   }
 }
 
-function timeout(name: string, timeoutMs: number, tail: string): PluginError {
+function timeout(name: string, startTimeoutMs: number, tail: string): PluginError {
   return new PluginError(
     'start-timeout',
-    `"${name}" printed no first line within ${Number((timeoutMs / 1000).toFixed(1))} seconds; it is no plugin, or plugin_host.start_timeout is too short${said(tail)}`,
+    `"${name}" printed no first line within ${startTimeoutMs / 1000} seconds; it is no plugin, or plugin_host.start_timeout is too short${said(tail)}`,
   )
 }
 

@@ -6,8 +6,8 @@ import type { Logger } from '../base/log.ts'
 import { silentMeter, type Meter } from '../base/meter.ts'
 import type { SlotApi, SlotName } from '../slots/index.ts'
 import { openHostDeath, type HostDeath, type HostDeathWay } from './host-death.ts'
-import { reasonOf } from './instance-state.ts'
-import { Instance, usualPace, type InstancePace, type InstanceSurroundings } from './instance.ts'
+import { usualPace, type InstancePace, type InstanceSurroundings } from './instance-surroundings.ts'
+import { Instance } from './instance.ts'
 import type { OutputRecord } from './output.ts'
 import { sameProcess, type PluginEntry } from './plugin-entry.ts'
 import { requireUniqueKeepers } from './key-keepers.ts'
@@ -275,7 +275,7 @@ export class PluginHost implements AsyncDisposable {
   }
 
   #noteProblem(instance: Instance, oldRuns: boolean, report: MutableReport): void {
-    const reason = instance.unable ?? reasonOf(instance.state)
+    const reason = instance.reason
     if (reason !== undefined) report.problems.push({ name: instance.entry.name, reason, oldRuns })
   }
 
@@ -316,7 +316,7 @@ function filledSlot<N extends SlotName>(instance: Instance): FilledSlot<N> {
     name: entry.name,
     entry,
     api: instance.api,
-    reason: instance.unable ?? reasonOf(instance.state),
+    reason: instance.reason,
     onReady: (action) => instance.onReady(action),
   }
 }

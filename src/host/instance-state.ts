@@ -19,8 +19,3 @@ export type InstanceState =
 
 /** The name of a state. */
 export type InstanceStateName = InstanceState['at']
-
-/** Why a plugin is not ready, where there is a reason. */
-export function reasonOf(state: InstanceState): PluginError | undefined {
-  return state.at === 'waiting' || state.at === 'failed' ? state.reason : undefined
-}

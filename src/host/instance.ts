@@ -1,71 +1,25 @@
-import { backoffMs } from '../base/backoff.ts'
-import type { Clock } from '../base/clock.ts'
 import { PluginError, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
-import type { Meter } from '../base/meter.ts'
 import { connectSlot, type SlotApi, type SlotName } from '../slots/index.ts'
 import type { Health } from '../wire/client.ts'
 import { createCallGate, type CallGate, type EndedCall } from './call-gate.ts'
-import { endLife, type StopPace } from './end-life.ts'
-import { exitText } from './first-line.ts'
+import { createCallTally, type CallTally } from './call-tally.ts'
+import { endLife } from './end-life.ts'
 import { fingerprintOf } from './file-fingerprint.ts'
-import type { HostDeath } from './host-death.ts'
+import { exitText } from './first-line.ts'
+import { createInstanceMeters } from './instance-meters.ts'
 import type { InstanceState } from './instance-state.ts'
+import type { InstanceSurroundings } from './instance-surroundings.ts'
 import { beginLife, type Life } from './life.ts'
 import { createOutputReader } from './output.ts'
+import { createPause, type Pause } from './pause.ts'
 import { callTimeoutOf, type PluginEntry } from './plugin-entry.ts'
 import { createPluginLog, type PluginLog } from './plugin-log.ts'
-import type { ProcessRecords } from './process-record.ts'
-import { programPlaceOf } from './program.ts'
-import { supervise, type SupervisionPace } from './supervise.ts'
+import { placesOf } from './program.ts'
+import { RestartPolicy } from './restart-policy.ts'
+import { asPluginError, helpedBy, type StopReason } from './stop-reason.ts'
+import { supervise } from './supervise.ts'
 import { verifiedCopy, type VerifiedProgram } from './verified-copy.ts'
-
-/** What all instances of a host share. */
-export interface InstanceSurroundings {
-  readonly log: Logger
-  readonly meter: Meter
-  readonly clock: Clock
-  readonly hostDeath: HostDeath
-  readonly records: ProcessRecords
-  readonly environment: Readonly<Record<string, string | undefined>>
-  /** Where private copies are made. */
-  readonly runFolder: string
-  readonly runFrom: 'memory' | 'file'
-  readonly startTimeoutMs: number
-  /** Entries marked `dev` may run without a checksum. */
-  readonly allowDev: boolean
-  /** Entries may switch mutual TLS off. */
-  readonly allowPlaintext: boolean
-  readonly pace: InstancePace
-}
-
-/** How fast things happen; tests make them faster. */
-export interface InstancePace {
-  readonly supervision?: SupervisionPace
-  readonly stop?: StopPace
-  /** First wait after a failure, and the longest. */
-  readonly firstRestartMs: number
-  readonly mostRestartMs: number
-  /** So many starts in such a time, then it is over. */
-  readonly mostStarts: number
-  readonly startsWithinMs: number
-  /** A life of this length forgives the failures before it. */
-  readonly forgivenAfterMs: number
-  /** How often the bytes of a program that may not run are hashed again, and how often its file is looked at. */
-  readonly hashAgainMs: number
-  readonly lookAgainMs: number
-}
-
-/** What the issue of supervision says. */
-export const usualPace: InstancePace = {
-  firstRestartMs: 250,
-  mostRestartMs: 60_000,
-  mostStarts: 20,
-  startsWithinMs: 600_000,
-  forgivenAfterMs: 60_000,
-  hashAgainMs: 60_000,
-  lookAgainMs: 1000,
-}
 
 /** What is known of the program and the process of an instance. */
 export interface InstanceFacts {
@@ -88,33 +42,33 @@ export class Instance<N extends SlotName = SlotName> {
   readonly log: PluginLog
   readonly #around: InstanceSurroundings
   readonly #logger: Logger
+  readonly #policy: RestartPolicy
+  readonly #meters: ReturnType<typeof createInstanceMeters>
+  readonly #tally: CallTally = createCallTally()
   readonly #readyListeners = new Set<() => void>()
   readonly #settled = new Set<() => void>()
-  readonly #startTimes: number[] = []
   #entry: PluginEntry
   #state: InstanceState
   #stop = new AbortController()
   #running: Promise<void> | undefined
-  #kick: (() => void) | undefined
+  #pause: Pause | undefined
   #api: SlotApi<N> | undefined
   #gate: CallGate | undefined
+  /** It runs and said itself that it cannot answer: a failed reload. */
   #unable: PluginError | undefined
-  #failures = 0
-  #missed = 0
+  #lastError: PluginError | undefined
   #facts: Omit<InstanceFacts, 'calls'> = { starts: 0 }
-  #answered = 0
-  #failed = 0
-  #lastReason = ''
+  /** What was told last: the same reason is told once, however often it is found again. */
+  #told = ''
 
   constructor(entry: PluginEntry, around: InstanceSurroundings) {
     this.#entry = entry
     this.#around = around
     this.#logger = around.log.with({ plugin: entry.name, slot: entry.type })
-    this.#state = {
-      at: 'stopped',
-      since: around.clock.now(),
-      why: entry.enabled === false ? 'disabled' : 'not-started',
-    }
+    this.#policy = new RestartPolicy(around.pace, around.clock)
+    this.#meters = createInstanceMeters(around.meter, entry.name, entry.type)
+    const why = entry.enabled === false ? 'disabled' : 'not-started'
+    this.#state = { at: 'stopped', since: around.clock.now(), why }
     this.log = createPluginLog(() => this.#entry.logLevel ?? 'info', this.#logger)
   }
 
@@ -127,8 +81,9 @@ export class Instance<N extends SlotName = SlotName> {
   }
 
   get facts(): InstanceFacts {
-    const calls = { running: this.#gate?.running ?? 0, waiting: this.#gate?.waiting ?? 0 }
-    return { ...this.#facts, calls: { ...calls, answered: this.#answered, failed: this.#failed } }
+    const { answered, failed } = this.#tally
+    const calls = { running: this.#gate?.running ?? 0, waiting: this.#gate?.waiting ?? 0, answered, failed }
+    return { ...this.#facts, calls }
   }
 
   /** The contract of the process that is ready now. Ask each time and keep nothing. */
@@ -136,9 +91,9 @@ export class Instance<N extends SlotName = SlotName> {
     return this.#unable === undefined ? this.#api : undefined
   }
 
-  /** Why the process that runs cannot be asked: it said so itself (a failed reload). */
-  get unable(): PluginError | undefined {
-    return this.#unable
+  /** Why it cannot be asked; while it is being tried again, why it could not be before. */
+  get reason(): PluginError | undefined {
+    return this.#state.at === 'stopped' ? undefined : (this.#unable ?? this.#lastError)
   }
 
   /** Calls `action` each time a process becomes ready; the returned function ends that. */
@@ -156,8 +111,7 @@ export class Instance<N extends SlotName = SlotName> {
 
   /** Resolves when it is ready or has a reason not to be. */
   settled(): Promise<void> {
-    if (['ready', 'waiting', 'failed', 'stopped'].includes(this.#state.at) && this.#lastSettled())
-      return Promise.resolve()
+    if (isSettled(this.#state)) return Promise.resolve()
     return new Promise((resolve) => this.#settled.add(resolve))
   }
 
@@ -168,11 +122,10 @@ export class Instance<N extends SlotName = SlotName> {
 
   /** Ends the process if there is one and starts again, forgiving all failures. Resolves when that is settled. */
   async restart(): Promise<void> {
-    this.#startTimes.length = 0
-    this.#failures = 0
-    if (this.#state.at === 'waiting' || this.#state.at === 'failed') {
+    this.#policy.forgive()
+    if (this.#pause !== undefined) {
       const settled = new Promise<void>((resolve) => this.#settled.add(resolve))
-      this.#kick?.()
+      this.#pause.end()
       return settled
     }
     await this.stop()
@@ -183,7 +136,6 @@ export class Instance<N extends SlotName = SlotName> {
   /** Ends it: no new calls, those under way may end, then the process leaves. Idempotent. */
   async stop(): Promise<void> {
     this.#stop.abort()
-    this.#kick?.()
     await this.#running
     this.#running = undefined
   }
@@ -197,48 +149,43 @@ export class Instance<N extends SlotName = SlotName> {
       await api.reload()
       if (this.#unable !== undefined) this.#logger.info('plugin can answer again')
       this.#unable = undefined
-    } catch (error) {
-      if (error instanceof PluginError && error.code === 'unimplemented') return
-      this.#unable = new PluginError(
-        'failed',
-        `"${this.#entry.name}" could not reload: ${messageOf(error)}`,
-        {
-          cause: error,
-        },
-      )
-      this.#logger.error('plugin cannot answer', { code: 'failed', reason: this.#unable.message })
+    } catch (cause) {
+      if (cause instanceof PluginError && cause.code === 'unimplemented') return
+      const reason = `"${this.#entry.name}" could not reload: ${messageOf(cause)}`
+      this.#unable = new PluginError('failed', reason, { cause })
+      this.#logger.error('plugin cannot answer', { code: 'failed', reason })
     }
   }
 
   async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      this.#set({ at: 'verifying', since: this.#around.clock.now() })
+      // Before the bytes are read: a change from here on is a reason to read them again.
+      const before = await fingerprintOf(placesOf(this.#entry))
       const reason = await this.#attempt(signal)
       if (reason === undefined || signal.aborted) break
-      await this.#pauseAfter(reason, signal)
+      await this.#pauseAfter(reason, signal, before)
     }
     this.#set({ at: 'stopped', since: this.#around.clock.now(), why: 'closed' })
   }
 
   /** Verifies, starts and watches once. Resolves with why it did not go on, or undefined when it was stopped. */
-  async #attempt(signal: AbortSignal): Promise<Reason | undefined> {
-    let program: VerifiedProgram
+  async #attempt(signal: AbortSignal): Promise<StopReason | undefined> {
+    const { name } = this.#entry
+    let step: StopReason['helpedBy'] = 'bytes'
     try {
-      this.#set({ at: 'verifying', since: this.#around.clock.now() })
-      program = await this.#verify()
+      const program = await this.#verify()
+      step = 'time'
+      if (signal.aborted || !this.#policy.mayStart()) {
+        await program.close()
+        return signal.aborted ? undefined : { error: this.#tooManyStarts(), helpedBy: 'people' }
+      }
+      const error = await this.#live(program, signal)
+      return error === undefined ? undefined : { error, helpedBy: step }
     } catch (error) {
-      return { error: asPluginError(this.#entry.name, error), kind: isForEver(error) ? 'for-ever' : 'bytes' }
+      if (signal.aborted) return undefined
+      return { error: asPluginError(name, error), helpedBy: helpedBy(error, step) }
     }
-    if (signal.aborted) {
-      await program.close()
-      return undefined
-    }
-    const tooMany = this.#countStart()
-    if (tooMany !== undefined) {
-      await program.close()
-      return { error: tooMany, kind: 'for-ever' }
-    }
-    const error = await this.#live(program, signal)
-    return error === undefined ? undefined : { error, kind: 'process' }
   }
 
   #verify(): Promise<VerifiedProgram> {
@@ -249,94 +196,77 @@ export class Instance<N extends SlotName = SlotName> {
         'plaintext-refused',
         `Cannot start "${entry.name}": auto_mtls is false and plugin_host.allow_plaintext is not true`,
       )
-    return verifiedCopy(entry, {
-      runFolder,
-      runFrom: entry.runFrom ?? runFrom,
-      trustAnyBytes: entry.dev === true && allowDev,
-    })
+    const trustAnyBytes = entry.dev === true && allowDev
+    return verifiedCopy(entry, { runFolder, runFrom: entry.runFrom ?? runFrom, trustAnyBytes })
   }
 
-  /** A process from its start to its end. */
+  /** A process from its start to its end. Undefined when it was stopped. */
   async #live(program: VerifiedProgram, signal: AbortSignal): Promise<PluginError | undefined> {
     const { clock } = this.#around
-    this.#facts = {
-      starts: this.#facts.starts + 1,
-      runsFrom: program.runsFrom,
-      sha256: program.sha256,
-      ...(program.warning !== undefined && { warning: program.warning }),
-      ...(this.#facts.lastExit !== undefined && { lastExit: this.#facts.lastExit }),
-    }
-    if (program.warning !== undefined)
-      this.#logger.warn('plugin not wholly verified', { warning: program.warning })
+    this.#noteProgram(program)
     this.#set({ at: 'starting', since: clock.now() })
-    let life: Life
-    try {
-      life = await this.#begin(program, signal)
-    } catch (error) {
-      if (signal.aborted) return undefined
-      return asPluginError(this.#entry.name, error)
-    }
+    const { log } = this
+    const life = await beginLife(this.#entry, program, {
+      ...this.#around,
+      signal,
+      output: createOutputReader((record) => log.add(record)),
+      onProcess: ({ pid }) => this.#set({ at: 'starting', since: clock.now(), pid }),
+    }).catch((error: unknown) => {
+      this.#meters.start(error instanceof PluginError ? error.code : 'failed')
+      throw error
+    })
     const began = clock.monotonic()
-    const reason = await this.#beReady(life, signal)
-    if (clock.monotonic() - began >= this.#around.pace.forgivenAfterMs) this.#failures = 0
+    this.#beReady(life)
+    const reason = await this.#watch(life, signal)
+    this.#api = undefined
+    this.#policy.noteLife(clock.monotonic() - began)
     await (reason === undefined ? this.#leave(life) : this.#abandon(life, reason))
     if (life.process.exit !== undefined)
       this.#facts = { ...this.#facts, lastExit: exitText(life.process.exit) }
     return reason
   }
 
-  #begin(program: VerifiedProgram, signal: AbortSignal): Promise<Life> {
-    const { log } = this
-    return beginLife(this.#entry, program, {
-      ...this.#around,
-      signal,
-      output: createOutputReader((record) => log.add(record)),
-      onProcess: ({ pid }) => this.#set({ at: 'starting', since: this.#around.clock.now(), pid }),
-    })
-  }
-
-  async #beReady(life: Life, signal: AbortSignal): Promise<PluginError | undefined> {
-    const { clock, pace, meter } = this.#around
-    const entry = this.#entry
-    const timeoutMs = callTimeoutOf(entry)
-    const gate = createCallGate({
-      ...{ name: entry.name, clock, timeoutMs },
-      atOnce: entry.limits?.calls ?? 64,
-      inLine: entry.limits?.queue ?? 1024,
+  #beReady(life: Life): void {
+    const { clock } = this.#around
+    const { name, type, limits, unknownStatus } = this.#entry
+    const timeoutMs = callTimeoutOf(this.#entry)
+    this.#gate = createCallGate({
+      ...{ name, clock, timeoutMs, atOnce: limits?.calls ?? 64, inLine: limits?.queue ?? 1024 },
       onEnd: (call) => this.#noteCall(call),
     })
-    this.#missed = 0
+    this.#tally.startOver()
     this.#unable = undefined
-    this.#gate = gate
     // The entry's type is this instance's slot: the host makes each instance for the slot it is asked for.
-    this.#api = connectSlot(entry.type, life.channel, {
-      ...{ timeoutMs, around: gate.around },
-      ...(entry.unknownStatus !== undefined && { unknownStatus: entry.unknownStatus }),
+    this.#api = connectSlot(type, life.channel, {
+      ...{ timeoutMs, around: this.#gate.around },
+      ...(unknownStatus !== undefined && { unknownStatus }),
     }) as SlotApi<N>
     this.#set({ at: 'ready', since: clock.now(), pid: life.process.pid })
-    this.#lastReason = ''
-    meter.set('plugin_up', 1, { plugin: entry.name, slot: entry.type })
+    this.#told = ''
+    this.#lastError = undefined
+    this.#meters.start('ready')
     this.#logger.info('plugin ready', { pid: life.process.pid, runs_from: this.#facts.runsFrom })
     for (const listener of this.#readyListeners) listener()
-    const reason = await supervise(life, {
-      ...{ name: entry.name, clock, signal },
-      memoryBytes: entry.limits?.memoryBytes ?? 0,
-      missedInARow: () => this.#missed,
+  }
+
+  #watch(life: Life, signal: AbortSignal): Promise<PluginError | undefined> {
+    const { clock, pace } = this.#around
+    const { name, limits } = this.#entry
+    return supervise(life, {
+      ...{ name, clock, signal, memoryBytes: limits?.memoryBytes ?? 0 },
+      missedInARow: () => this.#tally.missedInARow,
       onHealth: (health) => this.#noteHealth(health),
       ...(pace.supervision !== undefined && { pace: pace.supervision }),
     })
-    this.#api = undefined
-    meter.set('plugin_up', 0, { plugin: entry.name, slot: entry.type })
-    return reason
   }
 
   /** It is to stop: calls under way may end within their deadline. */
   async #leave(life: Life): Promise<void> {
     const { clock, pace } = this.#around
-    const { name } = this.#entry
     this.#set({ at: 'stopping', since: clock.now(), pid: life.process.pid })
-    const drained = this.#gate?.close(new PluginError('stopped', `"${name}" is being stopped`))
-    await Promise.race([drained, life.process.exited, after(clock, callTimeoutOf(this.#entry))])
+    const drained = this.#gate?.close(new PluginError('stopped', `"${this.#entry.name}" is being stopped`))
+    const patience = new Promise<void>((resolve) => void clock.after(callTimeoutOf(this.#entry), resolve))
+    await Promise.race([drained, life.process.exited, patience])
     const leftBy = await endLife(life, { clock, ...(pace.stop !== undefined && { pace: pace.stop }) })
     this.#logger.info('plugin stopped', { left_by: leftBy })
   }
@@ -348,76 +278,57 @@ export class Instance<N extends SlotName = SlotName> {
     await endLife(life, { clock: this.#around.clock, hung: true })
   }
 
-  async #pauseAfter({ error, kind }: Reason, signal: AbortSignal): Promise<void> {
+  async #pauseAfter({ error, helpedBy: by }: StopReason, signal: AbortSignal, before: string): Promise<void> {
     const { clock, pace } = this.#around
+    const pause = createPause(clock, signal)
     const since = clock.now()
-    if (kind === 'for-ever') {
-      this.#set({ at: 'failed', since, reason: error })
-      this.#tellOnce(error)
-      return this.#pause(undefined, signal)
-    }
-    if (kind === 'process') this.#failures += 1
-    const { firstRestartMs: firstMs, mostRestartMs: mostMs } = pace
-    const waitMs = kind === 'bytes' ? pace.hashAgainMs : backoffMs(this.#failures, { firstMs, mostMs })
-    this.#set({ at: 'waiting', since, until: since + waitMs, reason: error })
-    this.#tellOnce(error)
-    if (kind === 'process')
-      this.#around.meter.add('plugin_restarts_total', 1, { plugin: this.#entry.name, code: error.code })
-    return this.#pause(waitMs, signal, kind === 'bytes' ? placesOf(this.#entry) : [])
-  }
-
-  /** Waits for so long, or for ever; less when somebody asks, when it is stopped, or when a file changes. */
-  async #pause(ms: number | undefined, signal: AbortSignal, paths: readonly string[] = []): Promise<void> {
-    const { clock, pace } = this.#around
-    const over = new AbortController()
-    const before = paths.length > 0 ? await fingerprintOf(paths) : ''
-    await new Promise<void>((resolve) => {
-      this.#kick = resolve
-      signal.addEventListener('abort', () => resolve(), { once: true, signal: over.signal })
-      if (signal.aborted) resolve()
-      if (ms !== undefined) onAbort(over.signal, clock.after(ms, resolve))
-      const look = (): void => {
-        const cancel = clock.after(pace.lookAgainMs, () => {
-          void fingerprintOf(paths).then((now) => (now === before ? look() : resolve()))
-        })
-        onAbort(over.signal, cancel)
+    this.#pause = pause
+    this.#lastError = error
+    try {
+      if (by === 'people') {
+        this.#set({ at: 'failed', since, reason: error })
+        this.#tell(error)
+        return await pause.over(undefined)
       }
-      if (paths.length > 0) look()
-    })
-    this.#kick = undefined
-    over.abort()
+      const waitMs = by === 'bytes' ? pace.hashAgainMs : this.#policy.waitMs()
+      this.#set({ at: 'waiting', since, until: since + waitMs, reason: error })
+      this.#tell(error)
+      const files = { paths: placesOf(this.#entry), everyMs: pace.lookAgainMs, before }
+      await pause.over(waitMs, by === 'bytes' ? files : undefined)
+    } finally {
+      this.#pause = undefined
+    }
   }
 
-  /** Undefined when one more start is allowed. */
-  #countStart(): PluginError | undefined {
-    const { clock, pace } = this.#around
-    const now = clock.monotonic()
-    while ((this.#startTimes[0] ?? now) <= now - pace.startsWithinMs) this.#startTimes.shift()
-    if (this.#startTimes.length < pace.mostStarts) {
-      this.#startTimes.push(now)
-      return undefined
-    }
+  #tooManyStarts(): PluginError {
     const { name } = this.#entry
-    const minutes = pace.startsWithinMs / 60_000
     return new PluginError(
       'too-many-restarts',
-      `"${name}" was started ${pace.mostStarts} times in ${minutes} minutes and ended each time, last because: ${this.#lastReason}; "sftpgo-ts plugin restart ${name}" tries again`,
+      `"${name}" was started ${this.#policy.limit} and ended each time, last because: ${this.#told}; "sftpgo-ts plugin restart ${name}" tries again`,
     )
   }
 
-  #noteCall({ service, method, tookMs, outcome }: EndedCall): void {
-    const { name, logLevel } = this.#entry
-    if (outcome === 'deadline') this.#missed += 1
-    else if (!['exited', 'cancelled', 'overloaded'].includes(outcome)) this.#missed = 0
-    if (outcome === 'answered' || outcome === 'refused' || outcome === 'refused-or-failed')
-      this.#answered += 1
-    else this.#failed += 1
-    this.#around.meter.add('plugin_calls_total', 1, { plugin: name, outcome })
-    this.#around.meter.observe('plugin_call_seconds', tookMs / 1000, { plugin: name })
+  #noteProgram({ runsFrom, sha256, warning }: VerifiedProgram): void {
+    const { starts, lastExit } = this.#facts
+    this.#facts = {
+      ...{ starts: starts + 1, runsFrom, sha256 },
+      ...(warning !== undefined && { warning }),
+      ...(lastExit !== undefined && { lastExit }),
+    }
+    if (warning !== undefined) this.#logger.warn('plugin not wholly verified', { warning })
+  }
+
+  #noteCall(call: EndedCall): void {
+    const { logLevel } = this.#entry
+    const { clock } = this.#around
+    this.#tally.note(call)
+    this.#meters.call(call)
     if (logLevel !== 'trace') return
-    const timeMs = this.#around.clock.now()
-    const fields = { method: `${service}/${method}`, took_ms: Math.round(tookMs * 100) / 100, outcome }
-    this.log.add({ timeMs, level: 'trace', message: 'plugin call', stream: 'stderr', fields })
+    const fields = {
+      ...{ method: `${call.service}/${call.method}`, outcome: call.outcome },
+      took_ms: Math.round(call.tookMs * 100) / 100,
+    }
+    this.log.add({ timeMs: clock.now(), level: 'trace', message: 'plugin call', stream: 'stderr', fields })
   }
 
   #noteHealth(health: Health): void {
@@ -426,11 +337,10 @@ export class Instance<N extends SlotName = SlotName> {
     this.#facts = { ...this.#facts, health }
   }
 
-  /** The same reason is told once, however often it is found again. */
-  #tellOnce(error: PluginError): void {
+  #tell(error: PluginError): void {
     const { name, required } = this.#entry
-    if (this.#lastReason === error.message) return
-    this.#lastReason = error.message
+    if (this.#told === error.message) return
+    this.#told = error.message
     this.#logger.error('plugin is not running', {
       code: error.code,
       reason: error.message,
@@ -441,51 +351,15 @@ export class Instance<N extends SlotName = SlotName> {
 
   #set(state: InstanceState): void {
     this.#state = state
-    if (!this.#lastSettled()) return
+    this.#meters.state(state.at)
+    if (!isSettled(state)) return
     for (const resolve of this.#settled) resolve()
     this.#settled.clear()
   }
-
-  #lastSettled(): boolean {
-    const { at } = this.#state
-    return (
-      at === 'ready' ||
-      at === 'waiting' ||
-      at === 'failed' ||
-      (at === 'stopped' && this.#state.why !== 'not-started')
-    )
-  }
 }
 
-/** Why an attempt ended: what would help is a better file, another process, or nothing but a person. */
-interface Reason {
-  readonly error: PluginError
-  readonly kind: 'bytes' | 'process' | 'for-ever'
-}
-
-/** No other file helps: the configuration has to change. */
-function isForEver(error: unknown): boolean {
-  return (
-    error instanceof PluginError &&
-    ['checksum-missing', 'interpreter-unverified', 'plaintext-refused'].includes(error.code)
-  )
-}
-
-function asPluginError(name: string, error: unknown): PluginError {
-  if (error instanceof PluginError) return error
-  return new PluginError('failed', `Cannot start "${name}": ${messageOf(error)}`, { cause: error })
-}
-
-/** The files whose change may help. */
-function placesOf(entry: PluginEntry): string[] {
-  const place = programPlaceOf(entry)
-  return place.at === 'cmd' ? [place.path] : [place.path, place.interpreter]
-}
-
-function after(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => void clock.after(ms, resolve))
-}
-
-function onAbort(signal: AbortSignal, action: () => void): void {
-  signal.addEventListener('abort', action, { once: true })
+/** Whether a start came to an end, good or bad. */
+function isSettled(state: InstanceState): boolean {
+  if (state.at === 'stopped') return state.why !== 'not-started'
+  return state.at === 'ready' || state.at === 'waiting' || state.at === 'failed'
 }

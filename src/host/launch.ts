@@ -16,6 +16,8 @@ export interface LaunchRequest {
   readonly output: OutputReader
   readonly hostDeath: HostDeath
   readonly clock: Clock
+  /** For the message when it takes too long. */
+  readonly startTimeoutMs: number
 }
 
 /** How a process ended. */
@@ -74,6 +76,7 @@ export async function launch(request: LaunchRequest): Promise<PluginProcess> {
     async firstLine(timeoutMs, signal) {
       return first.within({
         timeoutMs,
+        startTimeoutMs: request.startTimeoutMs,
         signal,
         clock: request.clock,
         exited,

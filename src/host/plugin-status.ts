@@ -2,7 +2,7 @@ import { errorCatalogue } from '../base/error-catalogue.ts'
 import type { PluginErrorCode } from '../base/errors.ts'
 import type { SlotName } from '../slots/index.ts'
 import type { Instance } from './instance.ts'
-import { reasonOf, type InstanceStateName } from './instance-state.ts'
+import type { InstanceStateName } from './instance-state.ts'
 import type { InstanceFacts } from './instance.ts'
 
 /** How one configured plugin stands, as `plugin status` shows it and the control socket sends it. */
@@ -22,8 +22,7 @@ export interface PluginStatus extends InstanceFacts {
 
 /** The status of an instance at a time. */
 export function statusOf(instance: Instance, now: number): PluginStatus {
-  const { entry, state, facts, unable } = instance
-  const reason = unable ?? reasonOf(state)
+  const { entry, state, facts, reason } = instance
   return {
     name: entry.name,
     type: entry.type,

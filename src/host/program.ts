@@ -49,6 +49,12 @@ export function programPlaceOf(entry: ProgramEntry): ProgramPlace {
   return { at: 'argument', interpreter: path, path: resolve(script), args }
 }
 
+/** The files whose change may make an entry run that does not. */
+export function placesOf(entry: ProgramEntry): string[] {
+  const scripts = entry.interpreterSha256 === undefined ? [] : entry.args.slice(0, 1)
+  return [entry.cmd, ...scripts].map((path) => resolve(path))
+}
+
 /** How to run a program, from its name and its first bytes. */
 export function programKindOf(path: string, head: Buffer): ProgramKind {
   if (['.cjs', '.mjs', '.js'].includes(extname(path).toLowerCase())) return { run: 'node' }

@@ -47,7 +47,7 @@ describe('a host', () => {
       await misbehaving('wrong-line', { name: 'b', required: false }),
     ]
     const log = recordingLog()
-    await using host = await startPluginHost({ entries, log, stateFolder: folder.path })
+    await using host = await startPluginHost({ entries, log, stateFolder: folder.path, ...calm })
     expect(host.status().map(({ name, state }) => [name, state])).toEqual([
       ['a', 'ready'],
       ['b', 'waiting'],

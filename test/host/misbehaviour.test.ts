@@ -200,7 +200,7 @@ describe('a plugin that goes wrong later', () => {
       expect(await it.host.filled('ipfilter')[0]?.api.check(here)).toEqual({ allowed: true })
       answers += 1
     }
-    expect(answers).toBeGreaterThan(300)
+    expect(answers).toBeGreaterThan(30)
     expect(it.host.recentOutput('it').length).toBeLessThanOrEqual(1000)
     expect(it.log.entries.length).toBeLessThan(20_000)
     expect(it.host.recentOutput('it').some(({ message }) => message === 'plugin output dropped')).toBe(true)

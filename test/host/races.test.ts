@@ -82,6 +82,7 @@ async function whatItSays(program: Awaited<ReturnType<typeof verifiedCopy>>): Pr
       close() {},
     },
     clock: systemClock,
+    startTimeoutMs: 10_000,
   })
   const line = await running.firstLine(10_000, new AbortController().signal)
   await running.exited
