@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createIdentity } from '../../src/wire/certificate.ts'
+import { problemOf, type Acknowledged, type Told } from './ledger.ts'
 import { bundleProgram, startProgram, type Program } from '../helpers/program.ts'
 
 /** A folder in which real processes upload, crash and tell a real notifier process; and what must hold afterwards. */
@@ -24,13 +25,6 @@ export interface ServerOptions {
   readonly uploads?: number
   /** A step and its occurrence at which it kills itself: `after-rename:3`. */
   readonly crashAt?: string
-}
-
-interface Acknowledged {
-  readonly username: string
-  readonly name: string
-  readonly began: number
-  readonly acknowledged: number
 }
 
 /** Prepares the folder and the two programs. */
@@ -69,7 +63,7 @@ export async function prepareEventRig(): Promise<EventRig> {
         ledger.push({ username, name, began: Number(began), acknowledged: Number(acknowledged) })
       }
     },
-    problem: () => problemOf(ledger, heardIn(at('heard')), at('data')),
+    problem: () => problemOf(ledger, heardIn(at('heard')), filesIn(at('data'))),
     heard() {
       const all = heardIn(at('heard'))
       return { told: all.length, events: new Set(all.map(({ id }) => id)).size }
@@ -83,14 +77,7 @@ export async function prepareEventRig(): Promise<EventRig> {
   }
 }
 
-interface Heard {
-  readonly id: string
-  readonly username: string
-  readonly name: string
-  readonly status: number
-}
-
-function heardIn(file: string): Heard[] {
+function heardIn(file: string): Told[] {
   return readFileSync(file, 'utf8')
     .split('\n')
     .filter((line) => line.endsWith(']'))
@@ -100,54 +87,6 @@ function heardIn(file: string): Heard[] {
     })
 }
 
-/** The promise, held against what clients, notifier and disk say. */
-function problemOf(
-  ledger: readonly Acknowledged[],
-  heard: readonly Heard[],
-  data: string,
-): string | undefined {
-  const first = new Map<string, number>()
-  const ids = new Map<string, string>()
-  for (const [index, { id, name, status }] of heard.entries()) {
-    if (status !== 1) continue
-    if (!first.has(name)) first.set(name, index)
-    if ((ids.get(name) ?? id) !== id) return `"${name}" was told under two ids`
-    ids.set(name, id)
-  }
-  for (const { name } of ledger) if (!first.has(name)) return `"${name}" was acknowledged but never told`
-  const files = new Set(readdirSync(data))
-  for (const name of files) {
-    if (name.startsWith('.part-')) return `"${name}" was left behind`
-    if (statSync(join(data, name)).size !== 1000) return `"${name}" is not complete`
-    if (!first.has(name)) return `"${name}" is there but was never told`
-  }
-  for (const name of first.keys()) if (!files.has(name)) return `"${name}" was told but is not there`
-  return orderProblem(ledger, first)
-}
-
-/** If A was acknowledged before B of the same user began, A is told first. */
-function orderProblem(
-  ledger: readonly Acknowledged[],
-  first: ReadonlyMap<string, number>,
-): string | undefined {
-  for (const mine of byUser(ledger).values()) {
-    const told = [...mine].sort((a, b) => (first.get(a.name) ?? 0) - (first.get(b.name) ?? 0))
-    let latest: Acknowledged | undefined
-    for (const one of told) {
-      if (latest !== undefined && one.acknowledged < latest.began)
-        return `"${latest.name}" was told before "${one.name}"`
-      if (latest === undefined || one.began > latest.began) latest = one
-    }
-  }
-  return undefined
-}
-
-function byUser(ledger: readonly Acknowledged[]): Map<string, Acknowledged[]> {
-  const users = new Map<string, Acknowledged[]>()
-  for (const one of ledger) {
-    const mine = users.get(one.username)
-    if (mine === undefined) users.set(one.username, [one])
-    else mine.push(one)
-  }
-  return users
+function filesIn(data: string): Map<string, boolean> {
+  return new Map(readdirSync(data).map((name) => [name, statSync(join(data, name)).size === 1000]))
 }

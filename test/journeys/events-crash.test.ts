@@ -1,0 +1,225 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import ssh2, { type SFTPWrapper } from 'ssh2'
+import { describe, expect, it } from 'vitest'
+import { problemOf, type Acknowledged, type Told } from '../events/ledger.ts'
+import { fixturePlugin } from '../helpers/fixture-plugin.ts'
+import { startServerProcess, type ServerProcess } from '../helpers/server-process.ts'
+import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+import { until } from '../helpers/until.ts'
+
+/** `npm run soak` kills more often. */
+const rounds = Number(process.env['SFTPGO_TS_SERVER_CRASHES'] ?? 4)
+const users = Array.from({ length: 20 }, (_, n) => `user${n}`)
+const uploadsAtOncePerUser = 10
+const sizeBytes = 40_000
+
+describe('with a real server, clients and plugin, every acknowledged upload is told in order though', () => {
+  it(
+    `the server is killed at ${rounds} random moments of 200 uploads`,
+    { timeout: 120_000 + rounds * 10_000 },
+    async () => {
+      await using rig = await prepare()
+      for (let round = 0; round < rounds; round += 1) {
+        const server = await rig.start()
+        const uploading = rig.upload(server, round)
+        await pause(200 + Math.random() * 700)
+        // Every third time the plugin goes with it.
+        if (round % 3 === 2) rig.killPlugin()
+        await server.stop('SIGKILL')
+        await uploading
+      }
+      await rig.lastLife()
+      expect(rig.ledger.length).toBeGreaterThan(rounds * 20)
+      expect(rig.problem()).toBeUndefined()
+    },
+  )
+
+  it(
+    'the plugin is killed under load, and the server is stopped with SIGTERM',
+    { timeout: 60_000 },
+    async () => {
+      await using rig = await prepare()
+      const server = await rig.start()
+      const uploading = rig.upload(server, 0)
+      for (let kill = 0; kill < 2; kill += 1) {
+        await pause(400)
+        rig.killPlugin()
+      }
+      await server.stop('SIGTERM')
+      await uploading
+      await rig.lastLife()
+      expect(rig.ledger.length).toBeGreaterThan(20)
+      expect(rig.problem()).toBeUndefined()
+    },
+  )
+})
+
+async function prepare() {
+  const folder = temporaryDirectory()
+  const { cmd, sha256sum } = await fixturePlugin('recorder')
+  const { publicKey, privateKey } = clientKey()
+  const homeOf = (username: string): string => folder.file(`homes/${username}`)
+  for (const username of users) mkdirSync(homeOf(username), { recursive: true })
+  mkdirSync(folder.file('keys'), { mode: 0o700 })
+  writeFileSync(folder.file('heard'), '')
+  writeFileSync(
+    folder.file('users.json'),
+    JSON.stringify({
+      users: users.map((username) => ({
+        ...{ username, status: 1, home_dir: homeOf(username), public_keys: [publicKey] },
+        permissions: { '/': ['*'] },
+      })),
+    }),
+  )
+  const config = folder.file('crash.config.json')
+  writeFileSync(
+    config,
+    JSON.stringify({
+      sftpd: { bindings: [{ port: 0, address: '127.0.0.1' }], host_keys: ['keys/id_ed25519'] },
+      common: { upload_mode: 1, max_per_host_connections: 0, grace_time: 1 },
+      data_provider: { users_file: 'users.json' },
+      plugins: [
+        {
+          ...{ name: 'recorder', type: 'notifier', cmd, sha256sum, args: [folder.path] },
+          notifier_options: { fs_events: ['upload'] },
+        },
+      ],
+    }),
+  )
+  const ledger: Acknowledged[] = []
+  const servers: ServerProcess[] = []
+  const rig = {
+    ledger,
+    async start(): Promise<ServerProcess> {
+      const server = await startServerProcess(config)
+      servers.push(server)
+      return server
+    },
+    killPlugin() {
+      try {
+        process.kill(Number(readFileSync(folder.file('recorder.pid'), 'utf8')), 'SIGKILL')
+      } catch {
+        // It has just ended by itself.
+      }
+    },
+    /** Uploads until the server goes away, or until each user has `most` files more. */
+    async upload(server: ServerProcess, round: number, most = 1_000_000): Promise<void> {
+      const port = server.port
+      await Promise.all(users.map((username) => uploadAs(username, round, port, most).catch(() => {})))
+    },
+    /** A life without a fault, in which everything that waited is told. */
+    async lastLife(): Promise<void> {
+      const server = await rig.start()
+      await rig.upload(server, rounds, 1)
+      await until(
+        'everything acknowledged is told',
+        () => {
+          const names = new Set(toldIn().map(({ name }) => name))
+          return ledger.every(({ name }) => names.has(name))
+        },
+        30_000,
+      )
+      expect(await server.stop('SIGTERM')).toBe(0)
+    },
+    problem: () => problemOf(ledger, toldIn(), filesOnDisk()),
+    async [Symbol.asyncDispose]() {
+      for (const server of servers) await server[Symbol.asyncDispose]()
+      folder[Symbol.dispose]()
+    },
+  }
+  return rig
+
+  async function uploadAs(username: string, round: number, port: number, most: number): Promise<void> {
+    const client = new ssh2.Client()
+    const gone = new Promise<never>((_, reject) => client.once('close', () => reject(new Error('closed'))))
+    gone.catch(() => {})
+    try {
+      const sftp = await connected(client, { username, port, privateKey })
+      await Promise.all(
+        Array.from({ length: uploadsAtOncePerUser }, async (_, lane) => {
+          for (let n = 0; n < most; n += 1) {
+            const name = `${username}-${round}-${lane}-${n}`
+            const began = performance.now()
+            await Promise.race([put(sftp, `/${name}`, contentOf(name)), gone])
+            ledger.push({ username, name, began, acknowledged: performance.now() })
+          }
+        }),
+      )
+    } finally {
+      client.destroy()
+    }
+  }
+
+  function toldIn(): Told[] {
+    return readFileSync(folder.file('heard'), 'utf8')
+      .split('\n')
+      .filter((line) => line.endsWith(']'))
+      .map((line) => {
+        const [id, , username, path, status] = JSON.parse(line) as [string, string, string, string, number] // the recorder's
+        return { id, username, name: path.slice(1), status }
+      })
+  }
+
+  function filesOnDisk(): Map<string, boolean> {
+    return new Map(
+      users.flatMap((username) =>
+        readdirSync(homeOf(username)).map(
+          (name) => [name, readFileSync(`${homeOf(username)}/${name}`).equals(contentOf(name))] as const,
+        ),
+      ),
+    )
+  }
+}
+
+function contentOf(name: string): Buffer {
+  return Buffer.alloc(sizeBytes, `${name};`)
+}
+
+function connected(
+  client: ssh2.Client,
+  { username, port, privateKey }: { username: string; port: number; privateKey: string },
+): Promise<SFTPWrapper> {
+  return new Promise((resolve, reject) => {
+    client
+      .once('ready', () =>
+        client.sftp((error, sftp) => (error === undefined ? resolve(sftp) : reject(error))),
+      )
+      .on('error', reject)
+      .on('close', () => reject(new Error('closed')))
+      .connect({ host: '127.0.0.1', port, username, privateKey, readyTimeout: 10_000 })
+  })
+}
+
+/** Opens, writes in two pieces and closes; resolves when the server said OK to the close. */
+function put(sftp: SFTPWrapper, path: string, bytes: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    sftp.open(path, 'w', (openError, handle) => {
+      if (openError !== undefined) return reject(openError)
+      const half = bytes.length / 2
+      sftp.write(handle, bytes, 0, half, 0, (firstError) => {
+        if (firstError !== undefined && firstError !== null) return reject(firstError)
+        sftp.write(handle, bytes, half, half, half, (secondError) => {
+          if (secondError !== undefined && secondError !== null) return reject(secondError)
+          sftp.close(handle, (closeError) =>
+            closeError === undefined || closeError === null ? resolve() : reject(closeError),
+          )
+        })
+      })
+    })
+  })
+}
+
+function clientKey(): { publicKey: string; privateKey: string } {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const pem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
+  const parsed = ssh2.utils.parseKey(pem)
+  if (parsed instanceof Error) throw parsed
+  const [key] = [parsed].flat()
+  return { publicKey: `ssh-rsa ${key?.getPublicSSH().toString('base64') ?? ''}`, privateKey: pem }
+}
+
+/** A random moment is the point of these tests, not a wait for something. */
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
