@@ -124,7 +124,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
         ...notifiers.map((name) => ({ sql: sql.owe, values: [name, stream] })),
         { sql: sql.forgetIntent, values: [id] },
       ])
-      const seq = result.applied ? result.rows[0]?.[0]?.['seq'] : undefined
+      if (!result.applied) return this.forgetIntent(id)
+      const seq = result.rows[0]?.[0]?.['seq']
       if (typeof seq === 'number') options.written({ row: { ...row, seq }, notifiers })
     },
     openIntents: (most) => database.query<IntentRow>(sql.openIntents).all(most).map(openIntentOf),

@@ -36,16 +36,20 @@ export function beginHiddenPart(
   journal.begun(record)
   const over = (): void => {
     active.remove(upload)
-    journal.over(record)
+    try {
+      journal.over(record)
+    } catch (error) {
+      // The file has its name already (or is gone): what is told of it must not depend on a note for the next sweep.
+      log.warn('end of an upload not noted', { path: upload.part, error: messageOf(error) })
+    }
   }
-  const gone = (error: unknown): void => {
+  const stays = (error: unknown): void => {
     log.warn('part of an upload could not be removed', { path: upload.part, error: messageOf(error) })
+    // Its record stays open, so the next life sweeps it.
+    active.remove(upload)
   }
   const discard = (): Soon<void> =>
-    whenReady(
-      recovering(() => mount.backend.remove(upload.part), gone),
-      over,
-    )
+    recovering(() => whenReady(mount.backend.remove(upload.part), over), stays)
   return {
     get part() {
       return upload.part
