@@ -926,7 +926,7 @@ export const serverSchema = {
             "number",
             "string"
           ],
-          "description": "Most room that waiting and parked events may take.",
+          "description": "Most room that the database may take; at it uploads are refused.",
           "x-unit": "size",
           "minimum": 0,
           "pattern": "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$",
@@ -934,7 +934,7 @@ export const serverSchema = {
         },
         "retention": {
           "type": "object",
-          "description": "How long parked events are kept.",
+          "description": "How long events that nobody waits for are kept.",
           "additionalProperties": false,
           "properties": {
             "max_age": {
@@ -942,7 +942,7 @@ export const serverSchema = {
                 "number",
                 "string"
               ],
-              "description": "Parked events older than this are removed.",
+              "description": "Events that everybody heard, and parked ones, are removed when they are older than this.",
               "x-unit": "duration",
               "minimum": 0,
               "pattern": "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$",
@@ -953,7 +953,7 @@ export const serverSchema = {
                 "number",
                 "string"
               ],
-              "description": "The oldest parked events are removed above this.",
+              "description": "The oldest events that everybody heard are removed while the database is larger than this.",
               "x-unit": "size",
               "minimum": 0,
               "pattern": "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$",

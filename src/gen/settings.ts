@@ -146,17 +146,17 @@ export interface EventsSettings {
   readonly max_attempts: number
   /** At the disk budget: refuse uploads, or drop events that promise nothing (downloads, logins) first. Default: "refuse". */
   readonly when_full: "refuse" | "drop_best_effort"
-  /** Most room that waiting and parked events may take. Default: "1GiB". */
+  /** Most room that the database may take; at it uploads are refused. Default: "1GiB". */
   readonly disk_budget: number | string
-  /** How long parked events are kept. */
+  /** How long events that nobody waits for are kept. */
   readonly retention: EventsRetentionSettings
 }
 
-/** How long parked events are kept. */
+/** How long events that nobody waits for are kept. */
 export interface EventsRetentionSettings {
-  /** Parked events older than this are removed. Default: "30d". */
+  /** Events that everybody heard, and parked ones, are removed when they are older than this. Default: "30d". */
   readonly max_age: number | string
-  /** The oldest parked events are removed above this. Default: "256MiB". */
+  /** The oldest events that everybody heard are removed while the database is larger than this. Default: "256MiB". */
   readonly max_size: number | string
 }
 
