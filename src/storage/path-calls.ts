@@ -3,25 +3,28 @@ import { FileError } from '../base/errors.ts'
 import type { Soon } from '../base/soon.ts'
 import type { CallPlace } from '../native/directory-calls.ts'
 
+/** A path for Node: bytes, or a string where every byte is ASCII, which costs less. */
+export type SystemPath = Buffer | string
+
 /** Node's own file calls, at once or in the pool as `CallPlace` says at that moment. Failures are Node's errors. */
 export interface PathCalls {
-  open(path: Buffer, flags: number, mode: number): Soon<number>
-  lstat(path: Buffer): Soon<fs.Stats>
+  open(path: SystemPath, flags: number, mode: number): Soon<number>
+  lstat(path: SystemPath): Soon<fs.Stats>
   fstat(fd: number): Soon<fs.Stats>
-  readLink(path: Buffer): Soon<string>
-  makeDirectory(path: Buffer, mode: number): Soon<void>
-  removeDirectory(path: Buffer): Soon<void>
-  unlink(path: Buffer): Soon<void>
-  rename(from: Buffer, to: Buffer): Soon<void>
-  link(existing: Buffer, path: Buffer): Soon<void>
-  symlink(target: Buffer, path: Buffer): Soon<void>
+  readLink(path: SystemPath): Soon<string>
+  makeDirectory(path: SystemPath, mode: number): Soon<void>
+  removeDirectory(path: SystemPath): Soon<void>
+  unlink(path: SystemPath): Soon<void>
+  rename(from: SystemPath, to: SystemPath): Soon<void>
+  link(existing: SystemPath, path: SystemPath): Soon<void>
+  symlink(target: SystemPath, path: SystemPath): Soon<void>
   /** These follow links: hand in a descriptor's own path. */
-  setMode(path: Buffer, mode: number): Soon<void>
-  setOwner(path: Buffer, uid: number, gid: number): Soon<void>
-  setTimes(path: Buffer, accessTime: number, modifyTime: number): Soon<void>
+  setMode(path: SystemPath, mode: number): Soon<void>
+  setOwner(path: SystemPath, uid: number, gid: number): Soon<void>
+  setTimes(path: SystemPath, accessTime: number, modifyTime: number): Soon<void>
   setSize(fd: number, size: number): Soon<void>
-  space(path: Buffer): Soon<fs.StatsFs>
-  openDirectory(path: Buffer): Soon<fs.Dir>
+  space(path: SystemPath): Soon<fs.StatsFs>
+  openDirectory(path: SystemPath): Soon<fs.Dir>
   readDirectory(directory: fs.Dir): Soon<fs.Dirent | null>
 }
 
@@ -148,10 +151,10 @@ export function createPathCalls(place: CallPlace): PathCalls {
 /** Names come as one character per byte. */
 const listing = { encoding: 'latin1', bufferSize: entriesAtOnce } as const
 
-function openDirectoryNow(path: Buffer): fs.Dir {
+function openDirectoryNow(path: SystemPath): fs.Dir {
   return fs.opendirSync(path, listing)
 }
 
-function openDirectoryLater(path: Buffer, done: Done<fs.Dir>): void {
+function openDirectoryLater(path: SystemPath, done: Done<fs.Dir>): void {
   fs.opendir(path, listing, done)
 }

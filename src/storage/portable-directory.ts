@@ -8,7 +8,7 @@ import type { EntryStream, OpenDirectory, OpenDirectoryOptions } from '../native
 import { errnoOf, errnos, fileErrorFrom, fileErrorOf } from '../native/errno.ts'
 import { kindOfMode } from '../native/file-status.ts'
 import { closing, inOrder } from '../native/in-order.ts'
-import { createPathCalls } from './path-calls.ts'
+import { createPathCalls, type SystemPath } from './path-calls.ts'
 import { attributesOfStats, createPortableListing } from './portable-listing.ts'
 import {
   createWalker,
@@ -203,7 +203,7 @@ export function openPortableDirectory({ realPath, place }: OpenDirectoryOptions)
     return whenReady(linked, (done) => (done ? calls.unlink(from) : renamedIfFree(from, to)))
   }
 
-  function renamedIfFree(from: Buffer, to: Buffer): Soon<void> {
+  function renamedIfFree(from: SystemPath, to: SystemPath): Soon<void> {
     const taken = recovering<boolean>(
       () => whenReady(calls.lstat(to), () => true),
       (error) => {

@@ -4,7 +4,7 @@ import { mostLinks } from '../base/resolve-links.ts'
 import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import { bytesOf, type VirtualPath } from '../base/virtual-path.ts'
 import { errnoOf, errnos } from '../native/errno.ts'
-import type { PathCalls } from './path-calls.ts'
+import type { PathCalls, SystemPath } from './path-calls.ts'
 
 /** A directory that is held open, and the path it had when it was opened. */
 export interface HeldDirectory {
@@ -29,12 +29,12 @@ const heldFlags =
 export const holdsByDescriptor = process.platform === 'linux' && existsSync('/proc/self/fd')
 
 /** The path of a name in a held directory: for the one call that follows, and not to be kept. */
-export function pathIn(directory: HeldDirectory, name: string): Buffer {
-  if (holdsByDescriptor) return bytesOf(`/proc/self/fd/${directory.fd}/${name}`)
+export function pathIn(directory: HeldDirectory, name: string): SystemPath {
+  if (holdsByDescriptor) return systemPath(`/proc/self/fd/${directory.fd}/${name}`)
   const held = fstatSync(directory.fd)
   const here = lstatSync(bytesOf(directory.path))
   if (held.ino !== here.ino || held.dev !== here.dev) throw raced
-  return bytesOf(`${directory.path}/${name}`)
+  return systemPath(`${directory.path}/${name}`)
 }
 
 /** Thrown when others changed the path under our feet; what was begun is begun again. */
@@ -135,4 +135,8 @@ interface Way {
   readonly left: string[]
   readonly links: number
   readonly follow: boolean
+}
+
+function systemPath(path: string): SystemPath {
+  return /[\x80-\xff]/.test(path) ? bytesOf(path) : path
 }
