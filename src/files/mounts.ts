@@ -36,7 +36,9 @@ export interface Mounts {
 }
 
 /** Joins a home and folders; two folders at one path, or one at the root, are refused. */
-export function createMounts(home: Mount, folders: readonly Mount[]): Mounts {
+export function createMounts(homeMount: Mount, folderMounts: readonly Mount[]): Mounts {
+  const home = withCleanRoot(homeMount)
+  const folders = folderMounts.map(withCleanRoot)
   const deepestFirst = folders.toSorted((a, b) => b.at.length - a.at.length)
   if (new Set(['/', ...folders.map(({ at }) => at)]).size !== folders.length + 1) {
     throw new FileError('already-exists', 'Cannot mount two folders at one path')
@@ -77,6 +79,11 @@ export function madeUpDirectory(): FileAttributes {
     ...{ kind: 'directory', mode: 0o755, uid: 0, gid: 0, size: 4096 },
     ...{ accessTime: now, modifyTime: now, links: 2, device: 0, inode: 0 },
   }
+}
+
+/** Real paths are compared and joined: no slash at the end. */
+function withCleanRoot(mount: Mount): Mount {
+  return mount.realRoot === '' ? mount : { ...mount, realRoot: virtualPath(mount.realRoot) }
 }
 
 function insideOf(path: VirtualPath, at: VirtualPath): VirtualPath {

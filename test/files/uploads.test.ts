@@ -132,6 +132,19 @@ eachPlace('uploads', (place) => {
     expect(await place.realNames('/e')).toEqual(['f'])
   })
 
+  it('removes a directory that holds nothing but parts that nobody knows any more', async () => {
+    await using peer = await greeted()
+    expect(await peer.status(14, '/d', u32(0))).toBe(0)
+    const intent = { read: false, write: true, append: false, create: true, truncate: true, exclusive: false }
+    const left = await place.backend().open(virtualPath('/d/.sftpgo-upload.1.f'), { ...intent, mode: 0o600 })
+    await left.close()
+    const living = await peer.open('/d/f', fresh)
+    expect(await peer.status(15, '/d')).toBe(4)
+    expect(await peer.status(4, living)).toBe(0)
+    expect(await peer.status(13, '/d/f')).toBe(0)
+    expect(await peer.status(15, '/d')).toBe(0)
+  })
+
   it('writes in place with upload_mode 0', async () => {
     await using peer = await SftpPeer.greeted(place.files({ policy: { uploadMode: 0 } }))
     const handle = await peer.open('/f', fresh)

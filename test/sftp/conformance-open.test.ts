@@ -1,5 +1,9 @@
+import { spawnSync } from 'node:child_process'
 import { expect, it } from 'vitest'
+import { openLocalBackend } from '../../src/storage/local.ts'
 import { eachPlace } from '../helpers/places.ts'
+import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+import { filesOn } from '../helpers/user-files.ts'
 import { attributesOf, attrs, dataOf, get, put, SftpPeer, statusOf, u32, u64 } from '../helpers/sftp-peer.ts'
 
 const [READ, WRITE, APPEND, CREATE, TRUNCATE, EXCLUSIVE] = [1, 2, 4, 8, 16, 32]
@@ -145,6 +149,22 @@ eachPlace('OPEN', (place) => {
       expect(attributesOf(await peer.request(17, path)).mode & 0o170000).toBe(0o040000)
     }
   })
+})
+
+it('S-44 refuses pipes and devices at once, 200 of them beside a working session', async () => {
+  using directory = temporaryDirectory()
+  expect(spawnSync('mkfifo', [directory.file('pipe')]).status).toBe(0)
+  const backend = openLocalBackend({ root: directory.path })
+  await using peer = await SftpPeer.greeted(filesOn(backend))
+  await using other = await SftpPeer.greeted(filesOn(backend))
+  const start = performance.now()
+  for (let index = 0; index < 200; index += 1) {
+    const flags = index % 2 === 0 ? READ : WRITE
+    expect(await peer.status(3, '/pipe', u32(flags), u32(0))).toBe(4)
+  }
+  expect((await other.request(17, '/')).type).toBe(105)
+  expect(performance.now() - start).toBeLessThan(2000)
+  await backend.close()
 })
 
 eachPlace('READ and WRITE', (place) => {
