@@ -3,6 +3,7 @@
 import { fork, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -116,7 +117,7 @@ async function measureFlood(server: Server): Promise<void> {
   client.end()
   const [baseP99, p50, p99] = [quantile(base, 0.99), quantile(during, 0.5), quantile(during, 0.99)]
   console.log(`STAT before: p50 ${quantile(base, 0.5).toFixed(2)} ms, p99 ${baseP99.toFixed(2)} ms`)
-  add('wrong passwords a second, really tried', rate, 200, 'about', '/s')
+  add('wrong passwords a second that came as far as being tried', rate, 200, 'about', '/s')
   add('STAT p50 of a session meanwhile', p50, 10, 'at most', ' ms')
   add('STAT p99 of a session meanwhile', p99, Math.max(50, 2 * baseP99), 'at most', ' ms')
 }
@@ -145,7 +146,9 @@ function connect({ port }: Server, credential: Partial<ConnectConfig>): Promise<
     const client = new ssh2.Client()
     client.once('ready', () => resolve(client))
     client.on('error', reject)
-    client.connect({ host: '127.0.0.1', port, username: 'ada', ...credential })
+    // Without this the client's own waiting for more to send costs 40 ms a turn.
+    const sock = connectTcp({ host: '127.0.0.1', port, noDelay: true })
+    client.connect({ sock, username: 'ada', ...credential })
   })
 }
 

@@ -1,28 +1,35 @@
-// Tries wrong passwords, a process of its own so that it does not disturb who measures.
-// node flood.js PORT ATTEMPTS_PER_SECOND
+// Tries wrong passwords at a given rate, each on a connection of its own, whether or not the server keeps up.
+// A process of its own, so that it does not disturb who measures. node flood.js PORT ATTEMPTS_PER_SECOND
+import { connect } from 'node:net'
 import ssh2, { type AuthHandlerMiddleware } from 'ssh2'
 
 const [port, rate] = process.argv.slice(2).map(Number)
 if (port === undefined || rate === undefined) throw new Error('flood PORT ATTEMPTS_PER_SECOND')
 
-// Each connection tries five times, a second apart by the server's own delay.
-const atOnce = rate
-for (let n = 0; n < atOnce; n++) setTimeout(() => attack(n), (n / atOnce) * 1000)
+/** More connections than this are not held open at once: the machine has other work. */
+const mostOpen = 2_000
+let open = 0
+let count = 0
 
-function attack(n: number): void {
-  let tries = 0
+setInterval(() => {
+  for (let n = 0; n < rate / 50 && open < mostOpen; n++) attack(port, count++)
+}, 20)
+
+function attack(to: number, n: number): void {
+  open += 1
+  let tried = false
   const authHandler: AuthHandlerMiddleware = (_methods, _partial, next) => {
-    tries += 1
-    if (tries > 5) return void client.end()
-    next({ type: 'password', username: `user${n}`, password: `wrong${tries}` })
+    if (tried) return void client.end()
+    tried = true
+    next({ type: 'password', username: `user${n % 500}`, password: `wrong${n}` })
     process.send?.('attempt')
   }
   const client = new ssh2.Client()
   client.on('error', () => {})
-  client.on('close', () => setTimeout(() => attack(n), 50))
-  client.connect({
-    ...{ host: '127.0.0.1', port: port ?? 0, username: `user${n}`, authHandler, readyTimeout: 120_000 },
-    // From many addresses: one alone may hold few connections that are not logged in.
-    localAddress: `127.0.${1 + (n % 40)}.${1 + Math.floor(n / 40)}`,
-  })
+  client.once('close', () => (open -= 1))
+  // From many addresses: one alone may hold few connections that are not logged in.
+  const localAddress = `127.0.${1 + (n % 100)}.${1 + (Math.floor(n / 100) % 100)}`
+  const sock = connect({ host: '127.0.0.1', port: to, localAddress, noDelay: true })
+  sock.on('error', () => {})
+  client.connect({ sock, username: `user${n % 500}`, authHandler, readyTimeout: 60_000 })
 }
