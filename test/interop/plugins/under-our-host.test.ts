@@ -14,6 +14,8 @@ const built = buildGoPrograms()
 const goFolder = 'folder' in built ? built.folder : ''
 const reason = 'missing' in built ? ` (skipped: ${built.missing})` : ''
 const slotNames: readonly SlotName[] = ['auth', 'notifier', 'kms', 'ipfilter']
+// Elsewhere, and without native code, what runs is a private file.
+const sealed = process.platform === 'linux' && process.env['SFTPGO_TS_NATIVE'] !== '0'
 const attempt = {
   username: 'ada',
   password: 'engine',
@@ -40,7 +42,7 @@ describe.skipIf('missing' in built)(`our host and plugins in Go${reason}`, () =>
   it('runs a Go plugin as a sealed copy, and starts it again when it panics', async () => {
     await using it = await openTestHost([entryOf('auth', join(goFolder, 'auth'))])
     const { pid } = await it.until(({ state }) => state === 'ready')
-    if (process.platform === 'linux') expect(readlinkSync(`/proc/${pid}/exe`)).toContain('memfd:')
+    if (sealed) expect(readlinkSync(`/proc/${pid}/exe`)).toContain('memfd:')
     const [plugin] = it.host.filled('auth')
     await expect(plugin?.api.checkPassword({ ...attempt, username: 'panic' })).rejects.toMatchObject({
       code: 'exited',
@@ -66,7 +68,7 @@ describe('our host and plugins made with our SDK', () => {
     const [plugin] = it.host.filled('auth')
     const verdict = await plugin?.api.checkPassword({ ...attempt, username: 'greet' })
     expect(verdict).toEqual({ granted: false, reason: 'hello', certain: true })
-    if (process.platform !== 'linux') return
+    if (!sealed) return
     const third = readlinkOf(`/proc/${pid}/fd/3`)
     expect(third).not.toContain('memfd:')
   })
