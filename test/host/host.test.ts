@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest'
 import { addressFilters } from '../../src/host/address-filters.ts'
 import { startPluginHost } from '../../src/host/host.ts'
 import { loginPlugins } from '../../src/host/login-plugins.ts'
-import { notifierPlugins } from '../../src/host/notifier-plugins.ts'
 import type { PluginEntry } from '../../src/host/plugin-entry.ts'
 import { isRunning, misbehaving, openTestHost } from '../helpers/plugin-host.ts'
 import { recordingLog } from '../helpers/recording-log.ts'
@@ -356,14 +355,13 @@ describe('those who ask plugins', () => {
   it('are told when a notifier becomes ready, whichever process it is', async () => {
     const entry = await misbehaving('polite', { type: 'notifier' })
     await using it = await openTestHost([entry])
-    const [notifier] = notifierPlugins(it.host)
-    let ready = 0
-    notifier?.onReady(() => (ready += 1))
+    const ready: string[] = []
+    it.host.onReady((name) => ready.push(name))
     await it.host.settled()
-    expect(notifier?.notifier()).toBeDefined()
+    expect(it.host.filled('notifier')[0]?.api).toBeDefined()
     await it.host.reload([{ ...entry, args: ['polite', 'again'] }])
     await it.host.restart('it')
-    expect(ready).toBe(3)
+    expect(ready).toEqual(['it', 'it', 'it'])
   })
 
   it('wait in line only so long, and in no longer a line than allowed', async () => {

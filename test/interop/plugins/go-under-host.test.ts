@@ -6,7 +6,6 @@ import { addressFilters } from '../../../src/host/address-filters.ts'
 import { keeperPlugins } from '../../../src/host/key-keepers.ts'
 import { loginPlugins } from '../../../src/host/login-plugins.ts'
 import { openHostDeath } from '../../../src/host/host-death.ts'
-import { notifierPlugins } from '../../../src/host/notifier-plugins.ts'
 import type { PluginEntry } from '../../../src/host/plugin-entry.ts'
 import { probePlugin, type ProbeStep } from '../../../src/host/probe.ts'
 import type { SlotName } from '../../../src/slots/index.ts'
@@ -89,7 +88,7 @@ describe.skipIf('missing' in built)(`a plugin in Go under our host${reason}`, ()
     expect(await keeper?.keeper.open({ ...asked, ...(sealed ?? { payload: '', key: '', mode: 0 }) })).toBe(
       'secret',
     )
-    expect(notifierPlugins(it.host)[0]?.notifier()).toBeDefined()
+    expect(it.host.filled('notifier')[0]?.api).toBeDefined()
   })
 
   it('sees four variables, our socket folder, its own bytes as descriptor 3, and nothing else of ours', async () => {
