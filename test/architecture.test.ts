@@ -153,7 +153,8 @@ function allImports(): Import[] {
 }
 
 function importsOf(file: string): Import[] {
-  const text = readFileSync(join(source, file), 'utf8')
+  // What a comment shows is no import.
+  const text = readFileSync(join(source, file), 'utf8').replace(/^\s*(?:\*|\/\/|\/\*).*$/gm, '')
   const folder = file.includes('/') ? (file.split('/')[0] ?? '') : 'doors'
   const found: Import[] = []
   const statement =

@@ -245,6 +245,11 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/version.ts')).version,
   },
   {
+    words: 'plugin new',
+    summary: 'Write a new plugin that works',
+    load: async () => (await import('./commands/plugin-new.ts')).pluginNew,
+  },
+  {
     words: 'plugin pack',
     summary: 'Make the archives of a plugin',
     load: async () => (await import('./commands/plugin-pack.ts')).pluginPack,

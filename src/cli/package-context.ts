@@ -1,27 +1,30 @@
+import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
 import { loadConfig } from '../config/load-config.ts'
 import { openCatalogs } from '../packages/catalogs.ts'
 import type { Installer } from '../packages/install.ts'
 import { createPackageStore } from '../packages/store.ts'
-import { packagePlaces, type PackagePlaces } from '../server/declared-packages.ts'
+import { packagePlacesOf } from '../server/state-layout.ts'
 import { programVersion } from '../server/version.ts'
 import type { CommandInput } from './command.ts'
 
 /** What the package commands work with: the places of one configuration, and everything that lies there. */
 export interface PackageContext extends Installer {
   readonly configFile: string
-  readonly places: PackagePlaces
+  /** Where catalogs that came in one file are kept. */
+  readonly kits: string
 }
 
 /** Opens the packages of the command's configuration. A mistake in the file does not keep people from installing. */
 export function packageContext({ configFile }: Pick<CommandInput, 'configFile'>): PackageContext {
   const { stateFolder } = loadConfig(configFile)
-  const places = packagePlaces(configFile, `${stateFolder}/packages`)
+  const { packages, packageLock } = packagePlacesOf(configFile, stateFolder)
   return {
-    ...{ configFile, places, lockFile: places.lockFile, downloads: places.downloads },
-    store: createPackageStore(places.store),
-    catalogs: openCatalogs({ folder: places.catalogs, clock: systemClock, log: noteOnStderr }),
+    ...{ configFile, lockFile: packageLock, downloads: join(packages, 'downloads') },
+    kits: join(packages, 'kits'),
+    store: createPackageStore(packages),
+    catalogs: openCatalogs({ folder: join(packages, 'catalogs'), clock: systemClock, log: noteOnStderr }),
     serverVersion: programVersion(),
   }
 }

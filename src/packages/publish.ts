@@ -149,6 +149,11 @@ async function writeIndex(index: CatalogIndex, publisher: Publisher): Promise<Ca
   const { bytes, signature } = signIndex(next, publisher.privateKey)
   await write(publisher, 'index.json.sig', Buffer.from(`${signature}\n`))
   await write(publisher, 'index.json', bytes)
+  await write(
+    publisher,
+    'catalog.pub',
+    Buffer.from(`${formatPublicKey(createPublicKey(publisher.privateKey))}\n`),
+  )
   return next
 }
 
@@ -159,5 +164,5 @@ async function write({ source }: Publisher, file: string, bytes: Buffer): Promis
 }
 
 function archiveFile(archive: string): string {
-  return `archives/${formatArchiveName(parseArchiveName(basename(archive)))}`
+  return formatArchiveName(parseArchiveName(basename(archive)))
 }

@@ -17,6 +17,7 @@ import { formatHandshake } from '../wire/handshake.ts'
 import { openPluginServer, type ListenAddress } from '../wire/server.ts'
 import { captureOutput, type CapturedOutput } from './captured-output.ts'
 import { watchHost } from './host-watch.ts'
+import { takeLoaded } from './loading.ts'
 import { createPluginLog } from './plugin-log.ts'
 import { standardServices } from './standard-services.ts'
 
@@ -67,6 +68,8 @@ export async function serveSlots<Settings, Table extends SlotTable>(
   plugin: Plugin<Settings, Table>,
   options: ServeOptions<Settings> = {},
 ): Promise<void> {
+  // A test that loads the plugin's file wants the object, not a process.
+  if (takeLoaded(plugin)) return
   const output = earlyOutput ?? captureOutput()
   try {
     const asked = askedSlot(table)

@@ -16,10 +16,9 @@ export interface KeeperParts {
 
 /** Joins the local keepers and the kms plugins of a configuration. Throws a `SecretError` for a URL nobody serves. */
 export function openKeepers({ kms }: Settings, host: PluginHost): KeeperParts {
-  const { url, master_key: key, master_key_path: path } = kms.secrets
   const keepers = createKeepers({
-    url,
-    masterKey: path === '' ? key : readFileSync(path, 'utf8').trim(),
+    url: kms.secrets.url,
+    masterKey: masterKeyOf({ kms }),
     cacheTimeMs: millisecondsOf(kms.cache_time),
     plugins: keeperPlugins(host).map(({ name, scheme, encryptedStatus, keeper }) => ({
       ...{ name, scheme, status: encryptedStatus },
@@ -33,4 +32,10 @@ export function openKeepers({ kms }: Settings, host: PluginHost): KeeperParts {
       open: async (secret) => (await keepers.open(secret)).reveal(),
     },
   }
+}
+
+/** The server's own master key, or empty. */
+export function masterKeyOf({ kms }: Pick<Settings, 'kms'>): string {
+  const { master_key: key, master_key_path: path } = kms.secrets
+  return path === '' ? key : readFileSync(path, 'utf8').trim()
 }

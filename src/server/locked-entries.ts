@@ -6,6 +6,7 @@ import { type Lock, readLock } from '../packages/lock.ts'
 import { lockedPackage } from '../packages/locked-entry.ts'
 import { type PackageStore, createPackageStore } from '../packages/store.ts'
 import { pluginEntries } from './plugin-entries.ts'
+import { withSettings } from './plugin-settings.ts'
 import { stateLayout } from './state-layout.ts'
 
 /**
@@ -13,6 +14,16 @@ import { stateLayout } from './state-layout.ts'
  * whose program the lock does not name is an error. Throws `PackageError` for a required entry that cannot be had.
  */
 export async function lockedEntries(
+  config: Config,
+  options: { readonly frozen: boolean },
+): Promise<PluginEntry[]> {
+  const entries = await resolvedEntries(config, options)
+  return Promise.all(
+    entries.map(async (entry) => (entry.enabled === false ? entry : withSettings(entry, config))),
+  )
+}
+
+async function resolvedEntries(
   config: Config,
   { frozen }: { readonly frozen: boolean },
 ): Promise<PluginEntry[]> {

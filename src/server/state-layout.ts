@@ -29,8 +29,7 @@ export function stateLayout({
     lock: join(stateFolder, 'server.lock'),
     control: controlSocketOf(stateFolder),
     plugins: join(stateFolder, 'plugins'),
-    packages: join(stateFolder, 'packages'),
-    packageLock: join(dirname(file), `${basename(file, extname(file))}.lock.json`),
+    ...packagePlacesOf(file, stateFolder),
   }
 }
 
@@ -42,4 +41,15 @@ export function defaultHostKeys({ folder }: Pick<Config, 'folder'>): readonly st
 /** The socket over which commands reach the server that holds a state folder. */
 export function controlSocketOf(stateFolder: string): string {
   return join(stateFolder, 'control.sock')
+}
+
+/** Where installed plugins lie, and the lock beside the configuration that says which of them may run. */
+export function packagePlacesOf(
+  file: string,
+  stateFolder: string,
+): Pick<StateLayout, 'packages' | 'packageLock'> {
+  return {
+    packages: join(stateFolder, 'packages'),
+    packageLock: join(dirname(file), `${basename(file, extname(file))}.lock.json`),
+  }
 }

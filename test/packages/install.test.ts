@@ -167,7 +167,7 @@ describe('installing from a catalog', () => {
   it('refuses an archive that is not the indexed one', async () => {
     const { url } = await catalogWith('corp', [{}])
     writeFileSync(
-      join(url, 'archives/acme-auth-1.0.0-any.tgz'),
+      join(url, 'acme-auth-1.0.0-any.tgz'),
       readFileSync(await makePackage(folder, { content: 'evil' })),
     )
     await expect(installFromCatalog('acme-auth', installer)).rejects.toMatchObject({

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { systemClock } from '../../base/clock.ts'
 import { newestVersion } from '../../packages/catalog-index.ts'
 import { currentPlatform } from '../../packages/archive-name.ts'
@@ -188,8 +187,8 @@ export const catalogLoad: CliCommand = {
         `--key is missing: whoever holds the key of a catalog decides what runs here (the kit has sha256 ${digest})`,
       )
     }
-    const { catalogs, places } = packageContext(input)
-    await loadKit(file, { name, key, folder: join(places.kits), catalogs })
+    const { catalogs, kits } = packageContext(input)
+    await loadKit(file, { name, key, folder: kits, catalogs })
     print(`Loaded the catalog ${name}`)
   },
 }

@@ -3,7 +3,7 @@ import { addPluginEntry, replaceConfig, setPluginKey, writtenEntries } from '../
 import { checkPluginSettings } from '../../config/plugin-settings.ts'
 import { readLock, writeLock } from '../../packages/lock.ts'
 import type { StoredPackage } from '../../packages/store.ts'
-import { openDeclaredPackages } from '../../server/declared-packages.ts'
+import { shippedSchema } from '../../server/plugin-settings.ts'
 import { findServer } from '../ask-server.ts'
 import { type CliCommand, CommandError, textOption } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
@@ -39,7 +39,7 @@ export const pluginEnable: CliCommand = {
         settings,
         version,
       })
-      await checkSettings(stored, text, input.configFile, context)
+      await checkSettings(stored, text, input.configFile)
       replaceConfig(input.configFile, text)
       await startInServer(input.configFile, textOption(input, 'as') ?? name)
     } catch (error) {
@@ -102,13 +102,8 @@ function withEntry(file: string, text: string, { stored, as, settings, version }
   return settings === undefined ? next : setPluginKey(file, next, index, 'settings', settings)
 }
 
-async function checkSettings(
-  stored: StoredPackage,
-  text: string,
-  file: string,
-  context: PackageContext,
-): Promise<void> {
-  const schema = await openDeclaredPackages(context.places).settingsSchema(stored)
+async function checkSettings(stored: StoredPackage, text: string, file: string): Promise<void> {
+  const schema = await shippedSchema(stored.folder)
   if (schema === undefined) return
   const entry = writtenEntries(file, text).find(({ source }) => source === stored.manifest.name)
   const { problems } = checkPluginSettings(schema, entry?.['settings'])

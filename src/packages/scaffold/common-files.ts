@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { ScaffoldFiles, ScaffoldOptions } from './scaffold.ts'
+import { slotSamples } from './slot-samples.ts'
+
+/** What every new plugin has, whatever its language. */
+export function commonFiles(options: ScaffoldOptions): ScaffoldFiles {
+  const { name, slot, version } = options
+  const sample = slotSamples[slot]
+  return {
+    'plugin.json': json({
+      ...{ name, version: '0.1.0', slot, protocol: 1, description: `${name} ${sample.does}` },
+      engines: { 'sftpgo-ts': `>=${version}` },
+      ...programOf(options),
+      settings: 'settings.schema.json',
+      permissions: { environment: [], network: [], files: [] },
+    }),
+    'settings.schema.json': json({
+      $schema: 'http://json-schema.org/draft-07/schema#',
+      ...{ type: 'object', additionalProperties: false, properties: sample.settings },
+    }),
+    'test/fixtures.json': json(sample.fixtures),
+    'README.md': readme(options),
+    LICENSE: licence(),
+    '.github/workflows/test.yml': testWorkflow(options),
+    '.github/workflows/release.yml': releaseWorkflow(options),
+  }
+}
+
+/** A value as the text of a JSON file. */
+export function json(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`
+}
+
+function programOf({ name, language }: ScaffoldOptions): object {
+  if (language === 'typescript') return { source: 'src/plugin.ts', entry: `${name}.mjs` }
+  if (language === 'python') return { entry: 'plugin.py', interpreter: '/usr/bin/python3' }
+  return {
+    build: ['go', 'build', '-trimpath', '-ldflags=-s -w', '-o', `bin/${name}`, '.'],
+    entry: { 'linux-amd64': `bin/${name}` },
+  }
+}
+
+function readme({ name, slot, language }: ScaffoldOptions): string {
+  const run = language === 'typescript' ? 'npm run dev' : 'npx sftpgo-ts plugin dev .'
+  const pack = language === 'typescript' ? 'npm run pack' : 'npx sftpgo-ts plugin pack .'
+  const test = language === 'typescript' ? 'npm test' : 'npx sftpgo-ts plugin test .'
+  return `# ${name}
+
+\`\`\`sh
+npm install
+${run}
+\`\`\`
+
+starts a throw-away server with this plugin and prints the \`sftp\` line that logs in. Change the plugin and save: the running
+server takes the new one, and open sessions stay.
+
+| | |
+|---|---|
+| \`${test}\` | its own tests, then the contract of the slot \`${slot}\` |
+| \`${pack}\` | archives, checksums and a bill of materials in \`dist/\` |
+| \`sftpgo-ts plugin install dist/${name}-0.1.0-any.tgz\` | on a server |
+
+\`plugin.json\` says what it is and what it asks for, \`settings.schema.json\` what can be set. A tag \`vX.Y.Z\` releases it.
+`
+}
+
+/** Our own licence text, which lies beside the program. */
+function licence(): string {
+  return readFileSync(fileURLToPath(new URL('../../../LICENSE', import.meta.url)), 'utf8')
+}
+
+const setUp = `      - uses: actions/checkout@v4
+      - uses: actions/setup-node@v4
+        with: { node-version: 24 }
+`
+
+function toolSteps({ language }: ScaffoldOptions): string {
+  if (language === 'go') return `      - uses: actions/setup-go@v5\n        with: { go-version: stable }\n`
+  if (language === 'python') return `      - run: pip install -r requirements.txt\n`
+  return ''
+}
+
+function testWorkflow(options: ScaffoldOptions): string {
+  const test =
+    options.language === 'typescript'
+      ? '      - run: npm run types\n      - run: npm run lint\n      - run: npm test\n      - run: npm run pack\n'
+      : '      - run: npx sftpgo-ts plugin test . --report report.json\n      - run: npx sftpgo-ts plugin pack .\n'
+  return `name: test
+on: [push, pull_request]
+jobs:
+  test:
+    runs-on: ubuntu-latest
+    steps:
+${setUp}${toolSteps(options)}      - run: npm ci || npm install
+${test}`
+}
+
+function releaseWorkflow(options: ScaffoldOptions): string {
+  const pack = options.language === 'typescript' ? 'npm run pack' : 'npx sftpgo-ts plugin pack .'
+  return `name: release
+on:
+  push:
+    tags: ['v*.*.*']
+permissions: { contents: write }
+jobs:
+  release:
+    runs-on: ubuntu-latest
+    env:
+      GH_TOKEN: \${{ github.token }}
+      # The catalog's private key (sftpgo-ts catalog key); without one there is a release and no signed catalog.
+      CATALOG_KEY: \${{ secrets.CATALOG_KEY }}
+    steps:
+${setUp}${toolSteps(options)}      - run: npm ci || npm install
+      - run: test "v$(node -p "require('./plugin.json').version")" = "$GITHUB_REF_NAME"
+      - run: ${pack}
+      - run: gh release create "$GITHUB_REF_NAME" dist/*.tgz dist/checksums.txt --generate-notes
+      # The release named "catalog" is a catalog: "sftpgo-ts catalog add NAME .../releases/download/catalog --key ..."
+      - run: |
+          mkdir -p catalog
+          gh release view catalog > /dev/null 2>&1 || gh release create catalog --notes 'Catalog of all versions'
+          gh release download catalog --dir catalog --pattern 'index.json*' || true
+          (umask 077; printf '%s\\n' "$CATALOG_KEY" > catalog.key)
+          npx sftpgo-ts catalog publish catalog dist/*.tgz --key catalog.key
+          gh release upload catalog catalog/* --clobber
+        if: env.CATALOG_KEY != ''
+`
+}
