@@ -134,7 +134,7 @@ export async function runSchedule(seed: number, steps = 24): Promise<ScheduleRes
 
 /** Lets every promise that can go on go on. Deep enough for the longest chain of the relay. */
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < 14; turn += 1) await Promise.resolve()
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve()
 }
 
 /** One life of the server. */
