@@ -1,11 +1,6 @@
 import type { Logger } from '../base/log.ts'
-import type { UserFiles } from '../files/user-files.ts'
 import type { BufferPool } from './buffer-pool.ts'
-import type { ByteStream } from './byte-stream.ts'
 import type { People } from './people.ts'
-
-/** Serves one SFTP conversation over `stream` with the files of one person. `serve-session.ts` exports it. */
-export type ServeSession = (stream: ByteStream, files: UserFiles, options?: SessionOptions) => SftpSession
 
 /** One SFTP conversation. */
 export interface SftpSession {
