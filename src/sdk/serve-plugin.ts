@@ -14,7 +14,8 @@ import {
   type PluginSurroundings,
 } from '../wire/environment.ts'
 import { formatHandshake } from '../wire/handshake.ts'
-import { openPluginServer, type ListenAddress } from '../wire/server.ts'
+import type { ListenAddress } from '../wire/listen.ts'
+import { openPluginServer } from '../wire/server.ts'
 import { captureOutput, type CapturedOutput } from './captured-output.ts'
 import { watchHost } from './host-watch.ts'
 import { takeLoaded } from './loading.ts'

@@ -1,11 +1,5 @@
-import { chmodSync, chownSync, readFileSync, rmSync } from 'node:fs'
-import {
-  createServer,
-  type AddressInfo,
-  type ListenOptions,
-  type Server as NetServer,
-  type Socket,
-} from 'node:net'
+import { rmSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
 import {
   Metadata,
   Server,
@@ -19,6 +13,7 @@ import {
 import type { Identity } from './certificate.ts'
 import { strictReader } from './codec.ts'
 import type { PluginAddress } from './handshake.ts'
+import { listen, type ListenAddress } from './listen.ts'
 import type { Handlers, MethodDescription, ServiceDescription } from './service.ts'
 import { statusOf } from './status.ts'
 
@@ -37,17 +32,6 @@ export interface ServedService {
   readonly description: ServiceDescription
   readonly handlers: Readonly<Record<string, unknown>>
 }
-
-/** Where to listen. */
-export type ListenAddress =
-  | {
-      readonly network: 'unix'
-      readonly path: string
-      /** A name or number of a group that may connect too. Default: this user only. */
-      readonly group?: string
-    }
-  /** On loopback, on the first free port of the range; 0 lets the system choose. */
-  | { readonly network: 'tcp'; readonly minPort: number; readonly maxPort: number }
 
 /** What a plugin's server is made of. */
 export interface PluginServerOptions {
@@ -113,67 +97,6 @@ function credentialsOf(tls: PluginServerOptions['tls']): ServerCredentials {
   }
   // `true`: without it a host is just as happy and nobody is checked.
   return ServerCredentials.createSsl(Buffer.from(clientCertificatePem), [pair], true)
-}
-
-async function listen(door: NetServer, where: ListenAddress): Promise<PluginAddress> {
-  if (where.network === 'unix') return listenOnSocket(door, where)
-  return { network: 'tcp', host: '127.0.0.1', port: await listenInRange(door, where) }
-}
-
-async function listenOnSocket(
-  door: NetServer,
-  { path, group }: Extract<ListenAddress, { network: 'unix' }>,
-): Promise<PluginAddress> {
-  // From the first moment on: a chmod afterwards would leave a gap in which others connect.
-  const before = process.umask(0o177)
-  try {
-    await listenOn(door, { path })
-  } finally {
-    process.umask(before)
-  }
-  if (group !== undefined) {
-    chownSync(path, -1, groupNumber(group))
-    chmodSync(path, 0o660)
-  }
-  return { network: 'unix', path }
-}
-
-async function listenInRange(
-  door: NetServer,
-  { minPort, maxPort }: Extract<ListenAddress, { network: 'tcp' }>,
-): Promise<number> {
-  for (let port = minPort; ; port++) {
-    try {
-      await listenOn(door, { host: '127.0.0.1', port })
-      // An address of a listening TCP server is no text.
-      return (door.address() as AddressInfo).port
-    } catch (error) {
-      if (port >= maxPort) throw error
-    }
-  }
-}
-
-function listenOn(door: NetServer, options: ListenOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (error?: Error): void => {
-      door.off('error', settle)
-      if (error === undefined) resolve()
-      else reject(error)
-    }
-    door.once('error', settle)
-    // The mode is taken from the umask when the socket is bound, which happens before `listen` returns.
-    door.listen(options, () => settle())
-  })
-}
-
-function groupNumber(group: string): number {
-  if (/^\d+$/.test(group)) return Number(group)
-  const line = readFileSync('/etc/group', 'utf8')
-    .split('\n')
-    .find((entry) => entry.startsWith(`${group}:`))
-  const number = Number(line?.split(':')[2])
-  if (!Number.isInteger(number)) throw new Error(`The group "${group}" does not exist`)
-  return number
 }
 
 function addService(server: Server, { description, handlers }: ServedService): void {
