@@ -1,6 +1,6 @@
 import { constants, createHash, verify, type KeyObject } from 'node:crypto'
 import { guarded, KeyError, printable, type PublicKey } from './public-key.ts'
-import { readWire, writeStrings, type WireReader } from './wire-reader.ts'
+import { readWire, type WireReader } from './wire-reader.ts'
 
 /** What a signature says beside being right. */
 export interface SignatureDetails {
@@ -103,9 +103,4 @@ function securityKeyData(key: PublicKey, state: SecurityKeyState, data: Buffer):
   tail.writeUInt8(state.flags)
   tail.writeUInt32BE(state.counter, 1)
   return Buffer.concat([sha256(key.application ?? ''), tail, sha256(data)])
-}
-
-/** A signature blob out of its algorithm name and raw signature. */
-export function signatureBlob(algorithm: string, raw: Buffer): Buffer {
-  return writeStrings(algorithm, raw)
 }

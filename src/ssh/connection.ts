@@ -129,6 +129,8 @@ export class Connection implements Counted {
   #transport: Transport | undefined
   #login: Login | undefined
   #conversation: LoginConversation | undefined
+  /** An address filter could not answer, and its entry lets such addresses in. */
+  #unchecked = false
   #channels: Channels | undefined
   #principal: Principal | undefined
   #negotiated: Negotiated | undefined
@@ -343,7 +345,10 @@ export class Connection implements Counted {
     this.#context.authority.admit(this.#address).then(
       (admission) => {
         if (this.#phase !== 'admission') return
-        if (admission.admitted) return this.#greet()
+        if (admission.admitted) {
+          this.#unchecked = admission.unchecked === true
+          return this.#greet()
+        }
         this.#context.log.info('connection refused', { address: this.#address, reason: admission.reason })
         this.destroy(admission.reason)
       },
@@ -421,6 +426,7 @@ export class Connection implements Counted {
     const transport = this.#transport
     if (transport === undefined) return
     this.#conversation = authority.begin({
+      ...(this.#unchecked && { unchecked: true }),
       connectionId: this.id,
       address: this.#address,
       clientVersion: this.#clientVersion,

@@ -1,0 +1,118 @@
+import { readFileSync } from 'node:fs'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { AccountEvent } from '../../src/accounts/manage-users.ts'
+import { openAccounts, type Accounts } from '../../src/accounts/open-accounts.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import { silentLogger } from '../../src/base/log.ts'
+import { silentMeter } from '../../src/base/meter.ts'
+import { openDatabase, type Database } from '../../src/database/open-database.ts'
+import { emptyDatabase } from './login-rig.ts'
+
+let database: Database
+let accounts: Accounts
+const told: AccountEvent[] = []
+beforeAll(async () => {
+  database = await openDatabase({ durable: false })
+  accounts = openAccounts({
+    ...{ database, clock: systemClock, log: silentLogger, meter: silentMeter },
+    secrets: {
+      seal: async (payload) => ({ status: 'Secretbox', payload: `sealed ${payload.length}` }),
+      open: async ({ payload = '' }) => payload,
+    },
+    events: { recordLog() {}, recordProvider: async (event) => void told.push(event) },
+    login: { passwordAuthentication: true, keyboardInteractive: true, failedPasswordDelayMs: 0 },
+    passwords: { argon2: { memory: 256, iterations: 1, parallelism: 1 } },
+    homeOf: (username) => `/srv/${username}`,
+  })
+})
+afterAll(async () => {
+  await accounts.close()
+  await database.close()
+})
+beforeEach(async () => {
+  await emptyDatabase(database)
+  told.length = 0
+})
+
+const ask = (operation: string, input?: object): Promise<unknown> =>
+  accounts.operations[operation]?.(input) ?? Promise.reject(new Error('no such operation'))
+
+describe('operations on accounts', () => {
+  it('make, change and remove a user, and tell notifiers without secrets', async () => {
+    await ask('user add', { username: 'ada', password: 'engine', actor: 'root' })
+    await ask('user set', {
+      username: 'ada',
+      changes: { max_sessions: 3, 'filters.denied_ip': ['10.0.0.0/8'] },
+    })
+    await ask('user passwd', { username: 'ada', password: 'another' })
+    expect(accounts.store.findUser('ada')).toMatchObject({
+      ...{ max_sessions: 3, home_dir: '/srv/ada', permissions: { '/': ['*'] } },
+      filters: { denied_ip: ['10.0.0.0/8'] },
+    })
+    await ask('user remove', { username: 'ada' })
+    expect(told.map(({ action, objectName, username }) => `${action} ${objectName} by ${username}`)).toEqual([
+      'add ada by root',
+      'update ada by __system__',
+      'update ada by __system__',
+      'delete ada by __system__',
+    ])
+    expect(JSON.stringify(told)).not.toMatch(/argon2|engine|another/)
+  })
+
+  it.each([
+    ['user add', { username: '../x', password: 'p' }, 'invalid'],
+    ['user add', { username: 'ada', password: 7 }, 'invalid'],
+    ['user add', { username: 'ada', record: { status: 'on' } }, 'invalid'],
+    ['user add', 'nonsense', 'invalid'],
+    ['user set', { username: 'nobody', changes: {} }, 'not-found'],
+    ['user passwd', { username: 'nobody', password: 'x' }, 'not-found'],
+    ['user key add', { username: 'nobody', key: 'ssh-ed25519 AAAA' }, 'invalid'],
+    ['user disconnect', { username: 'ada' }, 'not-found'],
+    ['address add', { list: 'deny', network: 'x' }, 'invalid'],
+    ['address add', { list: 'grey', network: '10.0.0.0/8' }, 'invalid'],
+    ['ban add', { address: '10.0.0.0/8' }, 'invalid'],
+    ['why', { id: 'nothing2' }, 'not-found'],
+  ])('refuse %s of %j, and change nothing', async (operation, input, code) => {
+    await expect(ask(operation, input as object)).rejects.toMatchObject({ code })
+    expect(accounts.store.isEmpty).toBe(true)
+    expect(told).toEqual([])
+  })
+
+  it('change no password and no name by "set", and know no field that is not supported', async () => {
+    await ask('user add', { username: 'ada', password: 'engine' })
+    const before = accounts.store.findUser('ada')?.password
+    await ask('user set', { username: 'ada', changes: { password: 'x', email: 'a@b.c' } })
+    expect(accounts.store.findUser('ada')).toMatchObject({ password: before, email: 'a@b.c' })
+    const set = (changes: object): Promise<unknown> => ask('user set', { username: 'ada', changes })
+    await expect(set({ 'filters.tls_username': 'CommonName' })).rejects.toMatchObject({ code: 'invalid' })
+    await expect(set({ '__proto__.x': 1 })).rejects.toMatchObject({ code: 'invalid' })
+    await expect(set({ 'filesystem.provider': 1 })).rejects.toThrow('S3')
+  })
+
+  it('seal what comes in clear', async () => {
+    const filters = {
+      totp_config: { enabled: true, protocols: ['SSH'], secret: { status: 'Plain', payload: 'JBSW' } },
+    }
+    await ask('user add', { username: 'ada', record: { filters } })
+    expect(accounts.store.findUser('ada')?.filters.totp_config?.secret).toEqual({
+      ...{ status: 'Secretbox', payload: 'sealed 4' },
+    })
+  })
+
+  it('import a dump: users, groups, folders, address rules; again only what is new where asked', async () => {
+    const dump = JSON.parse(
+      readFileSync(new URL('../fixtures/sftpgo-dump.json', import.meta.url), 'utf8'),
+    ) as unknown
+    const report = (await ask('user import', { dump })) as { users: { result: string }[] }
+    expect(report.users.map(({ result }) => result)).toEqual(['added', 'skipped', 'added'])
+    expect(accounts.store.findUser('everything')).toMatchObject({
+      used_quota_size: 77,
+      last_login: 1_700_000_000_000,
+    })
+    expect(accounts.store.findGroup('staff')?.user_settings).toMatchObject({ expires_in: 365 })
+    expect(accounts.store.findFolder('shared')?.mapped_path).toBe('/srv/shared')
+    expect(accounts.lists.isIn('deny', '203.0.113.5')).toBe(true)
+    const again = (await ask('user import', { dump, addOnly: true })) as { users: { result: string }[] }
+    expect(again.users.map(({ result }) => result)).toEqual(['kept', 'skipped', 'kept'])
+  })
+})
