@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
+import { chmod, link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
@@ -105,7 +105,10 @@ async function makeHostKey(path: string, text: string): Promise<void> {
       await file.close()
     }
     await link(draft, path).catch((error: unknown) => {
-      if (!hasCode(error, 'EEXIST')) throw error
+      if (hasCode(error, 'EEXIST')) return undefined
+      // A file system without hard links: the last of two starts at once wins.
+      if (hasCode(error, 'EPERM') || hasCode(error, 'ENOTSUP')) return rename(draft, path)
+      throw error
     })
   } catch (cause) {
     throw new ConfigError('file-unreadable', `Cannot write the host key "${path}": ${messageOf(cause)}`, {
