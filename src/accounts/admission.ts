@@ -46,7 +46,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   const { lists, defender, log, meter } = options
 
   const refuse = (address: string, by: string, reason: string): Answer => {
-    meter.add('connections_refused_total', 1, { by })
+    meter.add('sftpgo_connections_refused_total', 1, { by })
     log.info('connection refused', { address, by, reason })
     return { admitted: false, reason }
   }

@@ -235,9 +235,9 @@ class Conversation implements LoginConversation {
     if (this.#over) return this.#refusal()
     this.#over = true
     this.#tell(5, username, '')
-    options.meter.add('logins_total', 1, { method, verdict: 'granted' })
+    options.meter.add('sftpgo_logins_total', 1, { method, verdict: 'granted' })
     const story = this.#story.end('granted', method)
-    options.meter.observe('login_seconds', story.elapsedMs / 1000, { method })
+    options.meter.observe('sftpgo_login_seconds', story.elapsedMs / 1000, { method })
     options.log.info('login granted', { ...story, decidedBy: proof.by, unchecked: principal.unchecked })
     return { verdict: 'granted', principal }
   }
@@ -343,7 +343,7 @@ class Conversation implements LoginConversation {
   #refused(username: string, method: Method, refusal: Refused, queryOnly: boolean): boolean {
     const { options } = this.#shared
     note({ story: this.#story, method }, options.clock.monotonic(), 'verdict', 'refused', refusal.reason)
-    if (!queryOnly) options.meter.add('logins_total', 1, { method, verdict: 'refused' })
+    if (!queryOnly) options.meter.add('sftpgo_logins_total', 1, { method, verdict: 'refused' })
     // Clients offer every key they have: those that fail are told once, and only when nobody got in.
     if (method === 'publickey') {
       this.#keyFailure = { username, refusal }

@@ -237,6 +237,7 @@ function openFiles({ current, accounts, events, keepers, log, meter }: FileNeeds
     ...{ events, ledger, clock, meter, log: log.with({ part: 'sftp' }), version: programVersion() },
     active: createActiveUploads(randomBytes(4).toString('hex')),
     journal,
+    measured: settings.telemetry.bind_port !== 0,
     buffers: createBufferPool({ bufferBytes: packetBufferBytes, keep: 64 }),
   })
 }

@@ -14,6 +14,7 @@ import { type BufferPool } from '../sftp/buffer-pool.ts'
 import { peopleFor } from '../sftp/people.ts'
 import { serveSession } from '../sftp/serve-session.ts'
 import { symlinkOrderFor } from '../sftp/symlink-order.ts'
+import { measuredFiles } from './measured-files.ts'
 import { type PlaceOptions, openPlaces } from './open-places.ts'
 
 /** What every session of a server shares. */
@@ -29,6 +30,8 @@ export interface SessionSurroundings {
   readonly log: Logger
   readonly meter: Meter
   readonly version: string
+  /** Whether somebody reads the metrics; when not, nothing is measured. */
+  readonly measured: boolean
 }
 
 /** Creates what `ssh` calls when somebody who is logged in opens the SFTP subsystem. */
@@ -40,12 +43,13 @@ export function createSessionOpener(around: SessionSurroundings): OpenSession {
     const sessionId = `SFTP_${principal.connectionId}_${opened}`
     const log = around.log.with({ user: principal.user.username, session: sessionId })
     const places = await openPlaces(principal.user, around.places)
-    const files = createUserFiles({
+    const plain = createUserFiles({
       principal,
       ...{ home: places.home, folders: places.folders, policy: around.policy(), events: around.events },
       ...{ ledger: around.ledger, active: around.active, journal: around.journal, clock: around.clock },
       ...{ log, sessionId, bandwidth: bandwidthFor(principal.user, principal.address) },
     })
+    const files = around.measured ? measuredFiles(plain, around.meter) : plain
     const session = serveSession(stream, files, {
       ...{ log, buffers: around.buffers, version: around.version },
       people: peopleFor(principal.user),

@@ -9,7 +9,7 @@ export interface Metric {
 /** Every metric of the server. What is not here is not exported; a test holds the source against this table. */
 export const metrics = {
   sftpgo_connections: gauge('Connections open now'),
-  sftpgo_connections_total: counter('Connections by what became of them', ['outcome']),
+  sftpgo_connections_refused_total: counter('Connections refused before the banner, by who refused', ['by']),
   sftpgo_sessions: gauge('SFTP sessions open now'),
   sftpgo_sessions_total: counter('SFTP sessions opened'),
   sftpgo_logins_total: counter('Login attempts by method and verdict', ['method', 'verdict']),
@@ -22,17 +22,11 @@ export const metrics = {
   sftpgo_plugin_call_seconds: histogram('Time of calls to plugins', ['slot']),
   sftpgo_plugin_state: gauge('1 for the state an instance is in, 0 for the others', ['instance', 'state']),
   sftpgo_plugin_starts_total: counter('Starts of plugin processes by outcome', ['instance', 'outcome']),
-  sftpgo_address_checks_total: counter('Addresses asked about before the banner, by verdict', ['verdict']),
-  sftpgo_bans_total: counter('Bans by the defender'),
   sftpgo_events_written_total: counter('Events written down', ['action']),
   sftpgo_events_waiting: gauge('Events waiting for a notifier', ['notifier']),
   sftpgo_events_parked: gauge('Events parked for a notifier', ['notifier']),
   sftpgo_events_parked_total: counter('Events that were parked', ['notifier']),
   sftpgo_event_delivery_seconds: histogram('Time of a delivery to a notifier', ['notifier', 'outcome']),
-  sftpgo_storage_calls_moved_total: counter(
-    'Times a mount whose calls turned slow went to the thread pool',
-    [],
-  ),
   sftpgo_log_lines_dropped: gauge('Log lines given up because standard error was blocked'),
   sftpgo_event_loop_delay_seconds: gauge('Delay of the event loop since the last reading', ['quantile']),
 } as const satisfies Readonly<Record<string, Metric>>

@@ -10,5 +10,5 @@ it('gives every library of the program its reason in docs/dependencies.md', () =
     ([, name]) => name,
   )
   const needed = Object.keys({ ...manifest['dependencies'], ...manifest['optionalDependencies'] })
-  expect(named.toSorted()).toEqual(needed.toSorted())
+  expect(new Set(named)).toEqual(new Set(needed))
 })

@@ -1,0 +1,94 @@
+import { FileError } from '../base/errors.ts'
+import type { Meter } from '../base/meter.ts'
+import { type Soon, recovering, whenReady } from '../base/soon.ts'
+import type { OpenTransfer, UserFiles } from '../files/user-files.ts'
+
+/**
+ * Counts what a person does with files: operations by outcome and time, transfers, bytes. Reads and writes are summed
+ * up for a file and told at its end, so that a packet costs an addition.
+ */
+export function measuredFiles(files: UserFiles, meter: Meter): UserFiles {
+  const timed = <T>(operation: string, action: () => Soon<T>): Soon<T> => {
+    const began = performance.now()
+    const told = (status: string): void => {
+      meter.add('sftpgo_operations_total', 1, { operation, status })
+      meter.observe('sftpgo_operation_seconds', (performance.now() - began) / 1000, { operation })
+    }
+    return recovering(
+      () =>
+        whenReady(action(), (value) => {
+          told('ok')
+          return value
+        }),
+      (error) => {
+        told(error instanceof FileError ? error.code : 'failed')
+        throw error
+      },
+    )
+  }
+  return {
+    startDirectory: files.startDirectory,
+    abilities: files.abilities,
+    open: (path, intent) =>
+      whenReady(
+        timed('open', () => files.open(path, intent)),
+        (transfer) => measuredTransfer(transfer, intent.write ? 'upload' : 'download', meter, timed),
+      ),
+    attributes: (path, how) => timed('stat', () => files.attributes(path, how)),
+    change: (path, change, how) => timed('setstat', () => files.change(path, change, how)),
+    list: (path) => timed('opendir', () => files.list(path)),
+    makeDirectory: (path, mode) => timed('mkdir', () => files.makeDirectory(path, mode)),
+    removeDirectory: (path) => timed('rmdir', () => files.removeDirectory(path)),
+    remove: (path) => timed('remove', () => files.remove(path)),
+    rename: (from, to, how) => timed('rename', () => files.rename(from, to, how)),
+    resolve: (path) => timed('realpath', () => files.resolve(path)),
+    space: (path) => timed('statvfs', () => files.space(path)),
+    readLink: (path) => timed('readlink', () => files.readLink(path)),
+    symbolicLink: (target, path) => timed('symlink', () => files.symbolicLink(target, path)),
+    hardLink: (existing, path) => timed('hardlink', () => files.hardLink(existing, path)),
+    close: () => files.close(),
+  }
+}
+
+function measuredTransfer(
+  transfer: OpenTransfer,
+  direction: 'upload' | 'download',
+  meter: Meter,
+  timed: <T>(operation: string, action: () => Soon<T>) => Soon<T>,
+): OpenTransfer {
+  const sums = { read: 0, readBytes: 0, write: 0, writtenBytes: 0 }
+  const tell = (outcome: string): void => {
+    if (sums.read > 0) meter.add('sftpgo_operations_total', sums.read, { operation: 'read', status: 'ok' })
+    if (sums.write > 0) meter.add('sftpgo_operations_total', sums.write, { operation: 'write', status: 'ok' })
+    meter.add('sftpgo_transfer_bytes_total', sums.writtenBytes, { direction: 'upload' })
+    meter.add('sftpgo_transfer_bytes_total', sums.readBytes, { direction: 'download' })
+    meter.add('sftpgo_transfers_total', 1, { direction, outcome })
+  }
+  const ended = (action: () => Soon<void>, outcome: string): Soon<void> =>
+    recovering(
+      () => whenReady(action(), () => tell(outcome)),
+      (error) => {
+        tell('failed')
+        throw error
+      },
+    )
+  return {
+    read: (into, position) =>
+      whenReady(transfer.read(into, position), (bytes) => {
+        sums.read += 1
+        sums.readBytes += bytes
+        return bytes
+      }),
+    write: (chunks, position) =>
+      whenReady(transfer.write(chunks, position), () => {
+        sums.write += 1
+        for (const chunk of chunks) sums.writtenBytes += chunk.length
+      }),
+    attributes: () => timed('fstat', () => transfer.attributes()),
+    change: (change) => timed('fsetstat', () => transfer.change(change)),
+    sync: () => timed('fsync', () => transfer.sync()),
+    close: () => ended(() => transfer.close(), 'complete'),
+    interrupt: () => ended(() => transfer.interrupt(), 'interrupted'),
+    ...(transfer.hurry === undefined ? {} : { hurry: () => transfer.hurry?.() }),
+  }
+}

@@ -1,0 +1,40 @@
+import { readFileSync, readdirSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { openMeters } from '../../src/telemetry/meters.ts'
+import { metrics, metricsPage } from '../../src/telemetry/metrics.ts'
+
+describe('metrics', () => {
+  it('know every name that the source counts with', () => {
+    const used = readdirSync('src', { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && !name.startsWith('telemetry/metrics'))
+      .flatMap((name) => [
+        ...readFileSync(`src/${name}`, 'utf8').matchAll(/\b[mM]eter\)?\.(?:add|observe|set)\(\s*'([^']+)'/g),
+      ])
+      .map(([, name]) => name ?? '')
+    expect(used.length).toBeGreaterThan(5)
+    expect([...new Set(used)].filter((name) => !(name in metrics)).toSorted()).toEqual([])
+  })
+
+  it('stand in docs/metrics.md', () => {
+    const page = readFileSync('docs/metrics.md', 'utf8')
+    for (const name of Object.keys(metrics)) expect(page).toContain(`\`${name}\``)
+    expect(metricsPage()).toContain('| `sftpgo_connections` | gauge |')
+  })
+
+  it('count what they are told, with a bounded number of label values', async () => {
+    const meter = openMeters()
+    try {
+      for (let index = 0; index < 150; index += 1) {
+        meter.add('sftpgo_logins_total', 1, { method: `method-${index}`, verdict: 'granted' })
+      }
+      meter.add('sftpgo_unheard_of', 1)
+      const { text } = await meter.read()
+      const lines = text.split('\n').filter((line) => line.startsWith('sftpgo_logins_total{'))
+      expect(lines).toHaveLength(101)
+      expect(text).toContain('method="other",verdict="granted"} 50')
+      expect(text).not.toContain('unheard')
+    } finally {
+      meter.close()
+    }
+  })
+})
