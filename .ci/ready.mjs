@@ -16,13 +16,10 @@ const buildStamp = join(top, 'dist/.ready')
 
 const lock = sha256(readFileSync(join(top, 'package-lock.json')))
 if (read(installStamp) !== lock) {
-  step('Installing dependencies (once)', 'npm', [
-    'ci',
-    '--ignore-scripts',
-    '--no-fund',
-    '--no-audit',
-    '--loglevel=error',
-  ])
+  // Not "npm ci": it insists on an entry for every platform a library was ever built for, also where the registry at hand
+  // lacks one. With --no-save the lock decides all the same and stays as it is.
+  const flags = ['--ignore-scripts', '--no-save', '--no-fund', '--no-audit', '--loglevel=error']
+  step('Installing dependencies (once)', 'npm', ['install', ...flags])
   writeFileSync(installStamp, lock)
 }
 
