@@ -2,7 +2,7 @@
 // stops it. Used by .ci/run for the Nodes that the whole suite does not run on.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,9 +11,15 @@ const top = join(dirname(fileURLToPath(import.meta.url)), '..')
 const folder = mkdtempSync(join(tmpdir(), 'sftpgo-ts-smoke-'))
 const config = join(folder, 'smoke.json')
 const sample = readFileSync(join(top, 'sftpgo.config.json'), 'utf8')
-writeFileSync(config, sample.replace('"port": 2022', '"port": 0').replaceAll('"./', `"${top}/`))
-for (const name of ['certs'])
-  if (existsSync(join(top, name))) cpSync(join(top, name), join(folder, name), { recursive: true })
+writeFileSync(
+  config,
+  sample
+    .replace('"port": 2022', '"port": 0')
+    .replaceAll('"./', `"${top}/`)
+    .replaceAll('"dist/', `"${top}/dist/`),
+)
+// The checksums of the example plugins, as the build wrote them.
+cpSync(join(top, 'env.d'), join(folder, 'env.d'), { recursive: true })
 
 const server = spawn(process.execPath, [join(top, 'dist/main.js'), 'serve', '--config', config], {
   stdio: ['ignore', 'pipe', 'inherit'],
@@ -43,6 +49,7 @@ try {
     throw new Error(`sftp ended with ${client.status}\n${client.stdout}\n${client.stderr}`)
   if (digest(readFileSync(join(folder, 'three'))) !== digest(bytes))
     throw new Error('the file came back with other bytes')
+  if (!text.includes('notifier: hello ready')) throw new Error(`the example plugin is not ready:\n${text}`)
   server.kill('SIGTERM')
   const code = await new Promise((resolve) => server.once('exit', resolve))
   if (code !== 0) throw new Error(`the server left with ${code}`)
