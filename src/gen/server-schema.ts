@@ -575,7 +575,7 @@ export const serverSchema = {
             "integer",
             "string"
           ],
-          "description": "Processes that speak SSH; \"auto\" means one per core.",
+          "description": "Processes that speak SSH. One for now: several are not supported yet.",
           "default": 1,
           "minimum": 1,
           "maximum": 256,

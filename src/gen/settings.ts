@@ -310,7 +310,7 @@ export interface SftpdSettings {
   readonly keepalive_interval: number | string
   /** Which algorithms are offered: modern, strict (nothing that ssh-audit warns about) or legacy (old clients too). Default: "modern". */
   readonly profile: "modern" | "strict" | "legacy"
-  /** Processes that speak SSH; "auto" means one per core. Default: 1. */
+  /** Processes that speak SSH. One for now: several are not supported yet. Default: 1. */
   readonly workers: number | string
 }
 
