@@ -13,7 +13,7 @@ import { exitCodes } from './exit-codes.ts'
 import { readConfig } from './read-config.ts'
 
 /** Asks for something about events. */
-export type AskEvents = (operation: string, input?: Readonly<Record<string, unknown>>) => Promise<unknown>
+type AskEvents = (operation: string, input?: Readonly<Record<string, unknown>>) => Promise<unknown>
 
 /** Asks the running server; where none runs, the database itself, held against a server that starts meanwhile. */
 export async function askEvents(
