@@ -12,9 +12,6 @@ import { CommandError, textOption, type CliOption, type CommandInput } from './c
 import { exitCodes } from './exit-codes.ts'
 import { readConfig } from './read-config.ts'
 
-/** Asks for something about events. */
-type AskEvents = (operation: string, input?: Readonly<Record<string, unknown>>) => Promise<unknown>
-
 /** Asks the running server; where none runs, the database itself, held against a server that starts meanwhile. */
 export async function askEvents(
   configFile: string,

@@ -23,9 +23,6 @@ export interface HandshakeExpectation {
   readonly mutualTls: boolean
 }
 
-/** A first line longer than this is not read on: what prints it is not a plugin. */
-export const handshakeLimitBytes = 64 * 1024
-
 /** Reads a plugin's first line. Throws `PluginError` with code `bad-handshake`, `incompatible-version` or `plaintext-refused`. */
 export function parseHandshake(line: string, expected: HandshakeExpectation): Handshake {
   // Whitespace around the line is forgiven, inside a field it is not: so do Go hosts.
