@@ -135,6 +135,8 @@ describe.each(clients)('$name', (client) => {
 
   step('moves 300 MB both ways with equal hashes', put !== undefined && get !== undefined, async () => {
     await put?.(server().address, { local: big, remote: remote('big') })
+    // A file system client (sshfs) closes a moment after its program did; the name stands when it has.
+    await expect.poll(() => existsSync(onDisk('big')), { timeout: 10_000 }).toBe(true)
     expect(await digest(onDisk('big'))).toBe(await digest(big))
     const back = join(scratch, 'big-back')
     await get?.(server().address, { local: back, remote: remote('big') })
@@ -152,7 +154,7 @@ describe.each(clients)('$name', (client) => {
       await abortPut?.(server().address, { local: big, remote: remote('kept'), halfway: arrived })
       await expect.poll(() => partsIn(server().home), { timeout: 10_000 }).toEqual([])
       if (process.env['INTEROP_AGAINST'] === undefined) {
-        expect(readFileSync(onDisk('kept'), 'utf8')).toBe('the old content')
+        expect(readFileSync(onDisk('kept')).subarray(0, 100).toString('latin1')).toBe('the old content')
       }
       await put?.(server().address, { local: small, remote: remote('kept') })
       expect(readFileSync(onDisk('kept')).equals(readFileSync(small))).toBe(true)
