@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { ScaffoldFiles, ScaffoldOptions } from './scaffold.ts'
+import type { ScaffoldFiles, ScaffoldOptions } from './scaffold-options.ts'
 import { slotSamples } from './slot-samples.ts'
 
 /** What every new plugin has, whatever its language. */

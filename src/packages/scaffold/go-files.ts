@@ -1,7 +1,7 @@
 import type { SlotName } from '../../slots/index.ts'
 import { json } from './common-files.ts'
 import { template } from './template.ts'
-import type { ScaffoldFiles, ScaffoldOptions } from './scaffold.ts'
+import type { ScaffoldFiles, ScaffoldOptions } from './scaffold-options.ts'
 
 /** A plugin in Go, over SFTPGo's own sdk, which holds the generated protos. */
 export function goFiles({ name, slot, dependency }: ScaffoldOptions): ScaffoldFiles {

@@ -2,7 +2,7 @@ import { fileDescriptors } from '../../gen/descriptors.ts'
 import { slots, type SlotName } from '../../slots/index.ts'
 import { json } from './common-files.ts'
 import { template } from './template.ts'
-import type { ScaffoldFiles, ScaffoldOptions } from './scaffold.ts'
+import type { ScaffoldFiles, ScaffoldOptions } from './scaffold-options.ts'
 
 /** A plugin in Python with grpcio: the logic in plugin.py, what every host expects in serve.py with the compiled protos. */
 export function pythonFiles({ name, slot, dependency }: ScaffoldOptions): ScaffoldFiles {

@@ -1,30 +1,12 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { PackageError } from '../../base/errors.ts'
-import type { SlotName } from '../../slots/index.ts'
 import { checkPackageName } from '../archive-name.ts'
 import { commonFiles } from './common-files.ts'
 import { goFiles } from './go-files.ts'
 import { pythonFiles } from './python-files.ts'
+import type { ScaffoldFiles, ScaffoldOptions } from './scaffold-options.ts'
 import { typescriptFiles } from './typescript-files.ts'
-
-/** The languages that a plugin can start in. */
-export const scaffoldLanguages = ['typescript', 'go', 'python'] as const
-export type ScaffoldLanguage = (typeof scaffoldLanguages)[number]
-
-/** What a new plugin is to be. */
-export interface ScaffoldOptions {
-  readonly name: string
-  readonly slot: SlotName
-  readonly language: ScaffoldLanguage
-  /** This program's version. */
-  readonly version: string
-  /** What `sftpgo-ts` is for the package manager: a range, or `file:` and a folder. */
-  readonly dependency: string
-}
-
-/** Text files by their path. */
-export type ScaffoldFiles = Readonly<Record<string, string>>
 
 /** The files of a new plugin: at most twelve. */
 export function scaffoldFiles(options: ScaffoldOptions): ScaffoldFiles {

@@ -1,6 +1,6 @@
 import { json } from './common-files.ts'
 import { template } from './template.ts'
-import type { ScaffoldFiles, ScaffoldOptions } from './scaffold.ts'
+import type { ScaffoldFiles, ScaffoldOptions } from './scaffold-options.ts'
 
 /** A plugin in TypeScript. */
 export function typescriptFiles({ name, slot, dependency }: ScaffoldOptions): ScaffoldFiles {

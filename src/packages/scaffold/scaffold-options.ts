@@ -1,0 +1,19 @@
+import type { SlotName } from '../../slots/index.ts'
+
+/** The languages that a plugin can start in. */
+export const scaffoldLanguages = ['typescript', 'go', 'python'] as const
+export type ScaffoldLanguage = (typeof scaffoldLanguages)[number]
+
+/** What a new plugin is to be. */
+export interface ScaffoldOptions {
+  readonly name: string
+  readonly slot: SlotName
+  readonly language: ScaffoldLanguage
+  /** This program's version. */
+  readonly version: string
+  /** What `sftpgo-ts` is for the package manager: a range, or `file:` and a folder. */
+  readonly dependency: string
+}
+
+/** Text files by their path. */
+export type ScaffoldFiles = Readonly<Record<string, string>>
