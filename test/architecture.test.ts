@@ -132,6 +132,21 @@ describe('the map of the house', () => {
     expect(wrong).toEqual([])
   })
 
+  it('reaches the insides of ssh2 through one door only', () => {
+    const inside = (file: string): boolean => file.startsWith('ssh/ssh2/')
+    const wrong = imports.filter(({ file, specifier }) => {
+      if (!specifier.startsWith('.') || inside(file)) return false
+      const target = relative(source, resolve(dirname(join(source, file)), specifier))
+      return inside(target) && target !== 'ssh/ssh2/open-library.ts'
+    })
+    expect(wrong.map(describeImport)).toEqual([])
+    const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
+    const naming = files.filter(
+      (file) => file.endsWith('.ts') && /['"]ssh2(?:\/|['"])/.test(readFileSync(join(source, file), 'utf8')),
+    )
+    expect(naming).toEqual(['ssh/ssh2/load-privately.ts'])
+  })
+
   it('takes only types from the slots into the file wing', () => {
     const wrong = imports.filter(
       ({ folder, into, typeOnly }) =>

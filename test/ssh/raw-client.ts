@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { chooseAlgorithms } from '../../src/ssh/algorithms.ts'
-import { openSshLibrary, type Negotiated, type SshLibrary, type Transport } from '../../src/ssh/library.ts'
+import type { Negotiated, SshLibrary, Transport } from '../../src/ssh/library.ts'
+import { openSshLibrary } from '../../src/ssh/ssh2/open-library.ts'
 import { message } from '../../src/ssh/messages.ts'
 import { buildMessage, Fields } from '../../src/ssh/wire.ts'
 
