@@ -2,7 +2,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { chooseAlgorithms } from '../../src/ssh/algorithms.ts'
+import { chooseAlgorithms, type AlgorithmSettings } from '../../src/ssh/algorithms.ts'
 import { eventually, startTestServer, type TestServer } from './test-server.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
@@ -16,7 +16,6 @@ const python = [process.env['ASYNCSSH_PYTHON'], 'python3'].find(
       'import sys; from asyncssh.crypto import mlkem_available as m; sys.exit(0 if m else 1)',
     ]).status === 0,
 )
-const audit = spawnSync('ssh-audit', ['--help']).error === undefined
 
 describe.skipIf(missing)("OpenSSH's client (needs ssh)", () => {
   const modern = chooseAlgorithms({})
@@ -143,40 +142,38 @@ describe.skipIf(python === undefined)(
   },
 )
 
-describe.skipIf(!audit)('ssh-audit (needs ssh-audit)', () => {
-  it('has no failure to tell of, and no warning but that x25519 is not post-quantum (S-14)', async () => {
-    using folder = temporaryDirectory()
-    await using test = await startTestServer({ hostKeys: { files: [], folder: folder.path } })
-    const { output } = await started('ssh-audit', [
-      '-n',
-      '--skip-rate-test',
-      '-p',
-      String(test.port),
-      '127.0.0.1',
-    ])
-    const lines = output.toString().split('\n')
-    expect(lines.filter((line) => line.includes('[fail]'))).toEqual([])
-    const warnings = lines.filter((line) => line.includes('[warn]'))
-    expect(warnings.filter((line) => !/^\(kex\) curve25519-sha256.*post-quantum/.test(line))).toEqual([])
-  })
+/** The newest ssh-audit, and the one that most people have. */
+describe.each([
+  ['ssh-audit', process.env['SSH_AUDIT'] ?? 'ssh-audit'],
+  ['ssh-audit 3.3', process.env['SSH_AUDIT_3_3'] ?? 'ssh-audit-3.3'],
+])('%s', (name, program) => {
+  const missing = spawnSync(program, ['--help']).error !== undefined
+  const needs = missing ? ` (needs ${name})` : ''
 
-  it('has nothing at all to tell of the strict profile', async () => {
-    using folder = temporaryDirectory()
-    await using test = await startTestServer({
-      algorithms: { profile: 'strict' },
-      hostKeys: { files: [], folder: folder.path },
-    })
-    const { output } = await started('ssh-audit', [
-      '-n',
-      '--skip-rate-test',
-      '-p',
-      String(test.port),
-      '127.0.0.1',
-    ])
-    expect(output.toString()).toContain('mlkem768x25519-sha256')
-    expect(output.toString()).not.toMatch(/\[fail\]|\[warn\]/)
+  it.skipIf(missing)(
+    `has no failure to tell of, and no warning but that x25519 is not post-quantum (S-14)${needs}`,
+    async () => {
+      const lines = (await auditOf(program, {})).split('\n')
+      expect(lines.some((line) => line.includes('mlkem768x25519-sha256'))).toBe(true)
+      expect(lines.filter((line) => line.includes('[fail]'))).toEqual([])
+      const warnings = lines.filter((line) => line.includes('[warn]'))
+      expect(warnings.filter((line) => !/^\(kex\) curve25519-sha256.*post-quantum/.test(line))).toEqual([])
+    },
+  )
+
+  it.skipIf(missing)(`has nothing at all to tell of the strict profile (S-14)${needs}`, async () => {
+    const output = await auditOf(program, { profile: 'strict' })
+    expect(output).toContain('mlkem768x25519-sha256')
+    expect(output).not.toMatch(/\[fail\]|\[warn\]/)
   })
 })
+
+async function auditOf(program: string, algorithms: AlgorithmSettings): Promise<string> {
+  using folder = temporaryDirectory()
+  await using test = await startTestServer({ algorithms, hostKeys: { files: [], folder: folder.path } })
+  const { output } = await started(program, ['-n', '--skip-rate-test', '-p', String(test.port), '127.0.0.1'])
+  return output.toString()
+}
 
 function userKey(): Disposable & { readonly path: string } {
   const folder = temporaryDirectory()
