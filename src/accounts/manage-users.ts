@@ -7,7 +7,8 @@ import type { Passwords } from './password.ts'
 import { parseUser } from './parse-user.ts'
 import { withoutSecrets } from './plugin-question.ts'
 import { KeyError, parseAuthorizedKey } from './public-key.ts'
-import { sealPlain, type SecretBox } from './secret-box.ts'
+import { sealFilesystem, sealSecrets, withSecretsOf } from './seal-secrets.ts'
+import type { SecretBox } from './secret-box.ts'
 import type { User } from './user.ts'
 import type { UserStore } from './user-store.ts'
 
@@ -160,7 +161,13 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       return put({ ...user, last_password_change: password === undefined ? 0 : now() }, by)
     },
     async set(username, changes, by) {
-      return change(username, by, (user) => ({ ...usable({ ...applied(user, changes) }), ...kept(user) }))
+      const before = existing(username)
+      // Sealed before the change, which cannot wait; what else is changed meanwhile stays.
+      const wanted = usable({ ...applied(before, changes), username })
+      const sealed = await sealSecrets(options.secrets, wanted, before)
+      return change(username, by, (user) =>
+        withSecretsOf({ ...usable({ ...applied(user, changes) }), ...kept(user) }, sealed),
+      )
     },
     async setPassword(username, password, by) {
       existing(username)
@@ -205,8 +212,26 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       const bad = dump.problems[0]
       if (bad !== undefined && dump.users.length + dump.groups.length + dump.folders.length === 0)
         throw new AccountError('invalid', `This is not a dump of SFTPGo: ${bad}`)
-      const folders = await importNamed(dump.folders, (folder) => store.putFolder(folder))
-      const groups = await importNamed(dump.groups, (group) => store.putGroup(group))
+      const folders = await importNamed(dump.folders, async ({ filesystem, ...folder }) =>
+        store.putFolder({
+          ...folder,
+          ...(filesystem !== undefined && {
+            filesystem: await sealFilesystem(options.secrets, filesystem, {
+              binding: `folder_${folder.name}`,
+              before: store.findFolder(folder.name)?.filesystem,
+            }),
+          }),
+        }),
+      )
+      const groups = await importNamed(dump.groups, async (group) => {
+        const { filesystem, ...settings } = group.user_settings
+        if (filesystem === undefined) return store.putGroup(group)
+        const sealed = await sealFilesystem(options.secrets, filesystem, {
+          binding: `group_${group.name}`,
+          before: store.findGroup(group.name)?.user_settings.filesystem,
+        })
+        return store.putGroup({ ...group, user_settings: { ...settings, filesystem: sealed } })
+      })
       for (const rule of dump.addressRules) await options.lists.add(rule)
       const users: ImportedUser[] = []
       for (const parsed of dump.users) users.push(await importUser(parsed, addOnly, by))
@@ -309,34 +334,5 @@ function readKey(line: string): ReturnType<typeof parseAuthorizedKey> {
   } catch (error) {
     if (!(error instanceof KeyError)) throw error
     throw new AccountError('invalid', error.message, { cause: error })
-  }
-}
-
-/** Secrets in clear are sealed, placeholders mean what is stored. */
-async function sealSecrets(box: SecretBox, user: User, before: User | undefined): Promise<User> {
-  const { totp_config: totp } = user.filters
-  const { passphrase } = user.filesystem.cryptconfig ?? {}
-  const sealed = async (
-    secret: NonNullable<typeof passphrase>,
-    stored: typeof passphrase,
-  ): Promise<NonNullable<typeof passphrase>> => {
-    if (secret.status !== 'Redacted') return sealPlain(box, secret, user.username)
-    if (stored === undefined) throw new AccountError('invalid', 'A secret is redacted and none is stored')
-    return stored
-  }
-  return {
-    ...user,
-    ...(totp?.secret !== undefined && {
-      filters: {
-        ...user.filters,
-        totp_config: { ...totp, secret: await sealed(totp.secret, before?.filters.totp_config?.secret) },
-      },
-    }),
-    ...(passphrase !== undefined && {
-      filesystem: {
-        ...user.filesystem,
-        cryptconfig: { passphrase: await sealed(passphrase, before?.filesystem.cryptconfig?.passphrase) },
-      },
-    }),
   }
 }

@@ -101,9 +101,21 @@ const fileErrors: Readonly<Record<FileErrorCode, ErrorRow>> = {
     remedy:
       'Look at the user\'s passphrase and at kms.secrets.url; "sftpgo-ts kms rehearse" tries every secret.',
   },
+  'keeper-missing': {
+    meaning: 'The keeper that sealed the secret of this place is not configured.',
+    remedy: 'The log names the keeper; configure its kms plugin. Only who needs this secret is held up.',
+  },
   'keeper-unavailable': {
-    meaning: 'The keeper of this secret does not answer or is not configured.',
-    remedy: 'The log names the keeper; start its plugin, or configure the one that sealed the secret.',
+    meaning: 'The keeper of this secret does not answer.',
+    remedy: 'The log names the keeper; look at "sftpgo-ts plugin status" and at the key service behind it.',
+  },
+  'keeper-refused': {
+    meaning: 'The keeper answers that it will not open this secret: its key was deleted or is forbidden.',
+    remedy: 'The log names the keeper; restore the key at its provider, or the secret from a backup.',
+  },
+  'cut-short': {
+    meaning: 'An encrypted file is shorter or longer than it was when it was written.',
+    remedy: 'Restore the file from a backup; the rest of it is not given out as if it were whole.',
   },
   corrupted: {
     meaning: 'Stored bytes were changed: their seal does not fit.',

@@ -24,8 +24,11 @@ export type FileErrorCode =
   | 'input-output'
   | 'interrupted'
   | 'wrong-key'
+  | 'keeper-missing'
   | 'keeper-unavailable'
+  | 'keeper-refused'
   | 'corrupted'
+  | 'cut-short'
 
 /** A file operation could not be done. The sentence is for the log: clients hear the status and a safe sentence. */
 export class FileError extends Error {

@@ -13,8 +13,10 @@ export interface Keepers {
   open(stored: StoredSecret): Promise<Secret>
   /** Whether `stored` is sealed as a new secret would be now. */
   isCurrent(stored: StoredSecret): boolean
-  /** What seals new secrets, for people: `local`, `builtin`, or the plugin's scheme. */
+  /** What seals new secrets, for people: `local`, `builtin`, or a plugin's scheme. */
   readonly current: string
+  /** Which keeper opens `stored`, for people: `local`, `builtin`, the plugin's entry, or the mark nobody knows. */
+  nameOf(stored: StoredSecret): string
   /** Drops every opened key from memory. */
   forget(): void
 }
@@ -36,7 +38,8 @@ export interface KeepersOptions {
   readonly url: string
   /** Empty: none. */
   readonly masterKey?: string
-  readonly plugins?: readonly PluginKeeper[]
+  /** Asked at each use: a reload may bring new ones. */
+  readonly plugins?: () => readonly PluginKeeper[]
   /** How long an opened secret of a plugin stays in memory; 0: not at all. */
   readonly cacheTimeMs: number
   readonly clock?: Clock
@@ -45,18 +48,26 @@ export interface KeepersOptions {
 /** Most opened secrets in memory; the oldest goes first. */
 const mostCached = 10_000
 
-/** Joins the local keepers and the kms plugins. Throws a `SecretError` when nothing answers to the scheme of `url`. */
+/**
+ * Joins the local keepers and the kms plugins. A `url` that nothing answers to fails what is sealed with it, and
+ * nothing else: what other keepers sealed opens all the same.
+ */
 export function createKeepers(options: KeepersOptions): Keepers {
-  const { url, masterKey = '', plugins = [], cacheTimeMs, clock = systemClock } = options
+  const { url, masterKey = '', plugins = () => [], cacheTimeMs, clock = systemClock } = options
   const secretbox = createSecretboxKeeper(masterKey)
   const builtin = createBuiltinKeeper()
   const locals: readonly LocalKeeper[] = [secretbox, builtin]
-  const current = currentKeeper()
   const cache = new Map<string, { readonly until: number; readonly opened: Promise<Secret> }>()
 
   return {
-    current: 'scheme' in current ? current.scheme : current === builtin ? 'builtin' : 'local',
+    current: currentName(),
+    nameOf({ status = '' }) {
+      if (status === secretbox.status) return 'local'
+      if (status === builtin.status) return 'builtin'
+      return plugins().find((one) => one.status === status)?.name ?? status
+    },
     async seal(secret, additionalData) {
+      const current = currentKeeper()
       if (!('scheme' in current)) return current.seal(secret, additionalData)
       const request = { payload: secret.reveal(), additionalData, url, masterKey }
       const sealed = await asked(current, 'seal', (keeper) => keeper.seal(request))
@@ -77,23 +88,31 @@ export function createKeepers(options: KeepersOptions): Keepers {
       return openOnce(stored)
     },
     isCurrent(stored) {
-      if (stored.status !== current.status) return false
+      const current = findCurrent()
+      if (current === undefined || stored.status !== current.status) return false
       if ('scheme' in current) return (stored.url ?? url) === url
       return current !== secretbox || (stored.mode ?? 0) === (masterKey === '' ? 0 : 1)
     },
     forget: () => cache.clear(),
   }
 
-  function currentKeeper(): LocalKeeper | PluginKeeper {
+  function findCurrent(): LocalKeeper | PluginKeeper | undefined {
     if (url === '' || url.startsWith('local://')) return secretbox
     if (url.startsWith('builtin://')) return builtin
-    const plugin = plugins.find(({ scheme }) => url.startsWith(`${scheme}:`))
-    if (plugin !== undefined) return plugin
-    const scheme = url.slice(0, Math.max(0, url.indexOf(':')))
+    return plugins().find(({ scheme }) => url.startsWith(`${scheme}:`))
+  }
+
+  function currentKeeper(): LocalKeeper | PluginKeeper {
+    const found = findCurrent()
+    if (found !== undefined) return found
     throw new SecretError(
       'keeper-missing',
-      `No kms plugin is configured for the scheme "${scheme}" of kms.secrets.url`,
+      `No kms plugin is configured for the scheme "${currentName()}" of kms.secrets.url`,
     )
+  }
+
+  function currentName(): string {
+    return url === '' ? 'local' : url.slice(0, Math.max(0, url.indexOf(':')))
   }
 
   /** Concurrent opens of one secret are one call, and what it opened stays in memory for a while. */
@@ -121,7 +140,7 @@ export function createKeepers(options: KeepersOptions): Keepers {
 
   async function openWithPlugin(stored: StoredSecret): Promise<Secret> {
     const { status = '', payload = '', key = '', additional_data: additionalData = '', mode = 0 } = stored
-    const plugin = plugins.find((one) => one.status === status)
+    const plugin = plugins().find((one) => one.status === status)
     if (plugin === undefined)
       throw new SecretError('keeper-missing', `No kms plugin is configured for secrets marked "${status}"`)
     const address = stored.url ?? (url.startsWith(`${plugin.scheme}:`) ? url : '')

@@ -1,5 +1,11 @@
 import type { FilesystemConfig } from '../accounts/user.ts'
-import { FileError, SecretError, messageOf } from '../base/errors.ts'
+import {
+  FileError,
+  type FileErrorCode,
+  SecretError,
+  type SecretErrorCode,
+  messageOf,
+} from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { Keepers } from '../secrets/keepers.ts'
 import { isEmptySecret, type StoredSecret } from '../secrets/secret.ts'
@@ -24,6 +30,7 @@ export function createEncryptedPlaces({
   readonly log: Logger
 }): EncryptedPlaces {
   const shared = createSharedFiles()
+  const tell = sparing((message, fields) => log.error(message, fields))
   return {
     wrap(base, { cryptconfig }, owner) {
       const secret = cryptconfig?.passphrase
@@ -33,21 +40,27 @@ export function createEncryptedPlaces({
           `Cannot open the encrypted place of "${owner}": it has no passphrase`,
         )
       }
-      return backends.encrypted({ base, shared, keys: keysOf(secret, owner, keepers, log) })
+      return backends.encrypted({
+        ...{ base, shared, keys: keysOf(secret, owner, keepers, tell) },
+        onError(error, path) {
+          if (error instanceof FileError && ofSealedBytes.has(error.code))
+            tell('encrypted file not read', { owner, path, code: error.code, error: error.message })
+        },
+      })
     },
   }
 }
 
 /** Keys that are opened at the first file and kept while the session lasts; a failure is tried again at the next file. */
-function keysOf(secret: StoredSecret, owner: string, keepers: Keepers, log: Logger): EncryptionKeys {
+function keysOf(secret: StoredSecret, owner: string, keepers: Keepers, tell: Tell): EncryptionKeys {
   let key: Promise<Buffer> | undefined
   const passphrase = async (): Promise<Buffer> => {
     try {
       return Buffer.from((await keepers.open(secret)).reveal(), 'utf8')
     } catch (error) {
-      log.error('secret not opened', { secret: `passphrase of "${owner}"`, error: messageOf(error) })
-      const code =
-        error instanceof SecretError && error.code === 'wrong-key' ? 'wrong-key' : 'keeper-unavailable'
+      const code = error instanceof SecretError ? codeOf[error.code] : 'keeper-unavailable'
+      const what = { secret: `passphrase of "${owner}"`, keeper: keepers.nameOf(secret) }
+      tell('secret not opened', { ...what, code, error: messageOf(error) })
       throw new FileError(code, `Cannot open the passphrase of "${owner}"`, { cause: error })
     }
   }
@@ -62,5 +75,31 @@ function keysOf(secret: StoredSecret, owner: string, keepers: Keepers, log: Logg
         })
       return key
     },
+  }
+}
+
+const codeOf: Readonly<Record<SecretErrorCode, FileErrorCode>> = {
+  'keeper-missing': 'keeper-missing',
+  'keeper-unavailable': 'keeper-unavailable',
+  'keeper-refused': 'keeper-refused',
+  'wrong-key': 'wrong-key',
+  malformed: 'corrupted',
+}
+
+/** What is said about a file itself; what its key came to was said already. */
+const ofSealedBytes: ReadonlySet<FileErrorCode> = new Set(['wrong-key', 'corrupted', 'cut-short'])
+
+type Tell = (message: string, fields: Readonly<Record<string, string>>) => void
+
+/** Says the same thing at most once in ten seconds: a client may ask for a broken file as often as it likes. */
+function sparing(say: Tell): Tell {
+  const said = new Map<string, number>()
+  return (message, fields) => {
+    const what = JSON.stringify([message, fields])
+    const now = performance.now()
+    if (now < (said.get(what) ?? 0)) return
+    if (said.size >= 1000) said.clear()
+    said.set(what, now + 10_000)
+    say(message, fields)
   }
 }

@@ -3,7 +3,7 @@ import type { SecretBox } from '../accounts/secret-box.ts'
 import { millisecondsOf } from '../config/units.ts'
 import type { Settings } from '../gen/settings.ts'
 import type { PluginHost } from '../host/host.ts'
-import { keeperPlugins } from '../host/key-keepers.ts'
+import { type KeeperPlugin, keeperPlugins } from '../host/key-keepers.ts'
 import { type Keepers, createKeepers } from '../secrets/keepers.ts'
 import { Secret } from '../secrets/secret.ts'
 
@@ -14,16 +14,22 @@ export interface KeeperParts {
   readonly box: SecretBox
 }
 
-/** Joins the local keepers and the kms plugins of a configuration. Throws a `SecretError` for a URL nobody serves. */
-export function openKeepers({ kms }: Settings, host: PluginHost): KeeperParts {
+/** Joins the local keepers and the kms plugins of a configuration. */
+export function openKeepers(settings: Settings, host: PluginHost): KeeperParts {
+  return keeperPartsOf(settings, () => keeperPlugins(host))
+}
+
+/** The same for plugins that come from elsewhere. */
+export function keeperPartsOf({ kms }: Settings, plugins: () => readonly KeeperPlugin[]): KeeperParts {
   const keepers = createKeepers({
     url: kms.secrets.url,
     masterKey: masterKeyOf({ kms }),
     cacheTimeMs: millisecondsOf(kms.cache_time),
-    plugins: keeperPlugins(host).map(({ name, scheme, encryptedStatus, keeper }) => ({
-      ...{ name, scheme, status: encryptedStatus },
-      keeper: () => keeper,
-    })),
+    plugins: () =>
+      plugins().map(({ name, scheme, encryptedStatus, keeper }) => ({
+        ...{ name, scheme, status: encryptedStatus },
+        keeper: () => keeper,
+      })),
   })
   return {
     keepers,

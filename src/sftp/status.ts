@@ -55,7 +55,11 @@ const statusOfCode: Readonly<Record<FileErrorCode, Status>> = {
   'read-only': failure('Read-only place'),
   'input-output': failure('Input or output error'),
   interrupted: failure('Interrupted'),
-  'wrong-key': failure('Failure'),
-  'keeper-unavailable': failure('Failure'),
-  corrupted: failure('Failure'),
+  // What is wrong with keys and sealed bytes is the administrator's business: the log has it.
+  'wrong-key': deniedStatus,
+  'keeper-missing': failureStatus,
+  'keeper-unavailable': failureStatus,
+  'keeper-refused': deniedStatus,
+  corrupted: failureStatus,
+  'cut-short': failureStatus,
 }

@@ -3,18 +3,22 @@ import type { OpenIntent } from '../base/file.ts'
 import type { OpenFile } from './backend.ts'
 import type { SharedFile } from './shared-files.ts'
 
-/** One opener's handle on a shared encrypted file; `release` gives the file back. */
-export function createEncryptedFile(
-  file: SharedFile,
-  intent: OpenIntent,
-  release: () => Promise<void>,
-): OpenFile {
+/** Who made a handle. */
+export interface HandleOwner {
+  /** Gives the shared file back. */
+  release(): Promise<void>
+  /** Hears of what could not be read. */
+  onError(error: unknown): void
+}
+
+/** One opener's handle on a shared encrypted file. */
+export function createEncryptedFile(file: SharedFile, intent: OpenIntent, owner: HandleOwner): OpenFile {
   let open = true
   return {
     read(into, position) {
       mustBeOpen()
       if (!intent.read && intent.write) throw new FileError('bad-handle', 'Cannot read: opened to write only')
-      return file.queue.run(() => file.content.read(into, position))
+      return file.queue.run(() => read(into, position))
     },
     write(chunks, position) {
       mustBeOpen()
@@ -57,9 +61,18 @@ export function createEncryptedFile(
       try {
         if (intent.write) await file.queue.run(() => file.content.flush())
       } finally {
-        await release()
+        await owner.release()
       }
     },
+  }
+
+  async function read(into: Buffer, position: number): Promise<number> {
+    try {
+      return await file.content.read(into, position)
+    } catch (error) {
+      owner.onError(error)
+      throw error
+    }
   }
 
   function mustBeOpen(): void {

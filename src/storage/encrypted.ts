@@ -13,7 +13,7 @@ import {
   type SealedContent,
   type SealedPlace,
 } from './sealed-content.ts'
-import { corrupted, headerBytes, isSealed, plainSizeOf, sealedStateByte } from './sealed-format.ts'
+import { corrupted, cutShort, headerBytes, isSealed, plainSizeOf, sealedStateByte } from './sealed-format.ts'
 import { createSharedFiles, type SharedFile, type SharedFiles } from './shared-files.ts'
 
 /** Where the keys of a home come from. Failing functions make single operations fail, with `keeper-unavailable`. */
@@ -33,6 +33,8 @@ export interface EncryptedBackendOptions {
   readonly keys: EncryptionKeys
   /** The files that are open, by all backends over the same place: they share them. Default a table of its own. */
   readonly shared?: SharedFiles
+  /** Hears of each file that could not be opened or read, before the error goes on its way. */
+  readonly onError?: (error: unknown, path: VirtualPath) => void
 }
 
 /** Creates a backend that keeps contents encrypted in another; names, modes and times stay as they are. */
@@ -40,6 +42,7 @@ export function createEncryptedBackend({
   base,
   keys,
   shared = createSharedFiles(),
+  onError = () => {},
 }: EncryptedBackendOptions): Backend {
   return {
     ...base,
@@ -68,9 +71,13 @@ export function createEncryptedBackend({
     const file = await takeOver(sealed, path, intent)
     try {
       if (intent.truncate && intent.write) await file.queue.run(() => file.content.resize(0))
-      return createEncryptedFile(file, intent, () => shared.release(file))
+      return createEncryptedFile(file, intent, {
+        release: () => shared.release(file),
+        onError: (error) => onError(error, path),
+      })
     } catch (error) {
       await shared.release(file)
+      onError(error, path)
       throw error
     }
   }
@@ -85,6 +92,7 @@ export function createEncryptedBackend({
       )
     } catch (error) {
       await sealed.close()
+      onError(error, path)
       throw error
     }
   }
@@ -93,7 +101,7 @@ export function createEncryptedBackend({
     if (size === 0) {
       // An empty file on the disk is one that was just made: every complete file has a header.
       if (intent.write) return createSealedContent(place, await asked(keys.userKey()))
-      throw corrupted('it is empty')
+      throw cutShort('it is empty')
     }
     const start = Buffer.alloc(64)
     const length = await readFully(place.file, start, 0)

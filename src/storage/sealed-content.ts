@@ -4,7 +4,7 @@ import {
   chunkBytes,
   chunkOffset,
   chunkOverhead,
-  corrupted,
+  cutShort,
   headerBytes,
   newFileKeys,
   openChunk,
@@ -307,11 +307,11 @@ async function sizeOf(
   sealedSize: number,
 ): Promise<number> {
   if (state.at === 'complete') {
-    if (sealedSize !== sealedSizeOf(state.size)) throw corrupted('it was cut or extended')
+    if (sealedSize !== sealedSizeOf(state.size)) throw cutShort('it was cut or extended')
     return state.size
   }
   const size = plainSizeOf(sealedSize)
-  if (size < state.size) throw corrupted('it was cut')
+  if (size < state.size) throw cutShort('it was cut')
   return withoutTornChunks(place, keys, { size, atLeast: state.size })
 }
 
@@ -328,7 +328,8 @@ async function withoutTornChunks(
       await readChunk(place, keys, index, left - index * chunkBytes)
       return left
     } catch (error) {
-      if (!(error instanceof FileError) || error.code !== 'corrupted') throw error
+      if (!(error instanceof FileError) || (error.code !== 'corrupted' && error.code !== 'cut-short'))
+        throw error
       left = Math.max(atLeast, index * chunkBytes)
     }
   }

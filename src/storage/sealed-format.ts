@@ -94,8 +94,8 @@ export function statePatch(
 
 /** Reads a header with whichever of `userKeys` made it. Throws `wrong-key` or `corrupted`. */
 export function readHeader(header: Buffer, userKeys: readonly Buffer[]): SealedHeader {
-  if (header.length < headerBytes || !isSealed(header))
-    throw corrupted('it does not begin as an encrypted file')
+  if (!isSealed(header)) throw corrupted('it does not begin as an encrypted file')
+  if (header.length < headerBytes) throw cutShort('its header is cut')
   if (header[8] !== formatVersion || header[9] !== aes256Gcm || header[10] !== chunkShift)
     throw new FileError('unsupported', 'Cannot read an encrypted file of a newer format')
   const id = header.subarray(at.keyId, at.keyId + 8)
@@ -129,7 +129,7 @@ export function sealChunk(keys: FileKeys, index: number, plain: Buffer): readonl
 
 /** Opens chunk `index`. Throws `corrupted` for bytes that are not exactly what was sealed for this place. */
 export function openChunk(keys: FileKeys, index: number, sealed: Buffer): Buffer {
-  if (sealed.length <= chunkOverhead) throw corrupted(`chunk ${index} is cut`)
+  if (sealed.length <= chunkOverhead) throw cutShort(`chunk ${index} is cut`)
   const end = sealed.length - tagBytes
   const decipher = createDecipheriv('aes-256-gcm', keys.dataKey, sealed.subarray(0, nonceBytes))
     .setAAD(placeOf(keys, index))
@@ -145,6 +145,11 @@ export function openChunk(keys: FileKeys, index: number, sealed: Buffer): Buffer
 
 /** The place in a header that is 1 once the file is complete. Only a glance: `readHeader` proves it. */
 export const sealedStateByte = 96
+
+/** A file that has not the length it was written with, as an error. */
+export function cutShort(what: string): FileError {
+  return new FileError('cut-short', `Cannot read an encrypted file: ${what}`)
+}
 
 /** What is wrong with the bytes of a file, as an error. */
 export function corrupted(what: string, cause?: unknown): FileError {

@@ -3,6 +3,7 @@ import type { User } from '../../accounts/user.ts'
 import { withAccounts } from '../account-door.ts'
 import { type CliCommand, type CommandInput, flag, textOption } from '../command.ts'
 import { print, printJson } from '../output.ts'
+import { encryptedPlace } from '../encrypted-place.ts'
 import { readPassword } from '../read-password.ts'
 
 /** Makes a user. */
@@ -14,9 +15,14 @@ export const userAdd: CliCommand = {
     ['--key <file>', 'file with one public key'],
     ['--permissions <list>', 'what is allowed everywhere, with commas', '*'],
     ['--group <name>', 'primary group'],
+    ['--passphrase-file <file>', 'keep the files encrypted; the first line of this file is the passphrase'],
     ['--json', 'print as JSON'],
   ],
-  examples: ['user add ada', 'user add ada --home /srv/ada --key ada.pub --no-password'],
+  examples: [
+    'user add ada',
+    'user add eve --passphrase-file eve.passphrase',
+    'user add ada --home /srv/ada --key ada.pub --no-password',
+  ],
   async run(input) {
     const [username = ''] = input.args
     const password = input.options['password'] === false ? undefined : await readPassword()
@@ -30,10 +36,12 @@ export const userAdd: CliCommand = {
 
 function recordOf(input: CommandInput): Record<string, unknown> {
   const [home, key, group] = ['home', 'key', 'group'].map((name) => textOption(input, name))
+  const passphrase = textOption(input, 'passphraseFile')
   return {
     permissions: { '/': (textOption(input, 'permissions') ?? '*').split(',').map((one) => one.trim()) },
     ...(home !== undefined && { home_dir: home }),
     ...(key !== undefined && { public_keys: [readFileSync(key, 'utf8').trim()] }),
+    ...(passphrase !== undefined && { filesystem: encryptedPlace(passphrase) }),
     ...(group !== undefined && { groups: [{ name: group, type: 1 }] }),
   }
 }
