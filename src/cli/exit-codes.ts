@@ -9,6 +9,7 @@ import {
   SecretError,
   type SecretErrorCode,
 } from '../base/errors.ts'
+import { ControlError } from '../control/control-client.ts'
 import { CommandError } from './command.ts'
 
 /** What the program's exit codes mean. */
@@ -33,6 +34,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof PluginError) return pluginCodes[error.code] ?? exitCodes.unexpected
   if (error instanceof PackageError) return packageCodes[error.code]
   if (error instanceof SecretError) return secretCodes[error.code]
+  // A running server says the code of its own error.
+  if (error instanceof ControlError) return codesOfServer[error.code] ?? exitCodes.unexpected
   if (error instanceof FileError) {
     if (error.code === 'not-found') return exitCodes.notFound
     return error.code === 'permission-denied' ? exitCodes.notPermitted : exitCodes.unexpected
@@ -64,6 +67,8 @@ const pluginCodes: Partial<Record<PluginErrorCode, number>> = {
   'not-executable': exitCodes.notPermitted,
   refused: exitCodes.notPermitted,
 }
+
+const codesOfServer: Readonly<Record<string, number>> = pluginCodes
 
 const packageCodes: Readonly<Record<PackageErrorCode, number>> = {
   'name-invalid': exitCodes.invalid,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { ConfigError, messageOf } from '../base/errors.ts'
-import { isInterpreter } from './plugin-rules.ts'
+import { isInterpreter, takeEmptyChecksums } from './plugin-rules.ts'
 import { formatPath } from './problems.ts'
 import { checkAgainstSchema } from './schema-check.ts'
 import { type SettingSchema, rootSchema } from './setting-schema.ts'
@@ -35,6 +35,7 @@ export async function importSftpgoConfig(file: string): Promise<ImportedConfig> 
   for (const { path, message } of takeUnsupported(config))
     note('lost', formatPath(path), message.replace(/; (set it|remove).*$/, ''))
   takeDatabase(config, note)
+  takeEmptyChecksums(config)
   takeUnknown(config, note)
   keepHostKeys(config, folder, note)
   for (const [index, entry] of pluginsOf(config).entries())
@@ -134,7 +135,6 @@ function importPlugin(entry: Section, path: string, folder: string, note: Note):
   }
   const given = entry['sha256sum']
   if (typeof given === 'string' && given !== '') return
-  delete entry['sha256sum']
   const digest = digestOf(program)
   if (digest === undefined) {
     note(

@@ -8,6 +8,7 @@ import { type Place, type Problem, type SettingPath, formatPath } from './proble
 import { checkRules } from './rules.ts'
 import { type SchemaProblem, checkAgainstSchema } from './schema-check.ts'
 import { type SettingSchema, rootSchema } from './setting-schema.ts'
+import { takeEmptyChecksums } from './plugin-rules.ts'
 import { takeUnsupported } from './unsupported-keys.ts'
 
 /** A configuration that can be used: checked, defaults filled in, paths absolute. */
@@ -73,6 +74,7 @@ export function checkConfig(options: {
   const stateFolder = stateFolderOf(resolve(file), typeof said === 'string' ? said : '')
   const problems: Problem[] = [...environment.problems, ...merged.problems]
   problems.push(...takeUnsupported(value).map((problem) => placed(problem)))
+  takeEmptyChecksums(value)
   fillSlotOptions(value)
   const mistakes = checkAgainstSchema(value)
   problems.push(...mistakes.map((problem) => placed(problem, problem.atKey)))

@@ -73,6 +73,20 @@ function programProblems(plugin: PluginSettings, path: SettingPath): RuleProblem
   return problems
 }
 
+/** Takes `"sha256sum": ""` out of every entry: SFTPGo writes a missing checksum that way. */
+export function takeEmptyChecksums(config: unknown): void {
+  const plugins = fieldOf(config, 'plugins')
+  if (!Array.isArray(plugins)) return
+  for (const entry of plugins as unknown[])
+    if (fieldOf(entry, 'sha256sum') === '') Reflect.deleteProperty(entry as object, 'sha256sum') // it has a field
+}
+
+function fieldOf(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined
+  // An object, as just checked; the field stays unknown.
+  return (value as Readonly<Record<string, unknown>>)[key]
+}
+
 /** Whether a command is a program that runs other programs: its own bytes then say nothing about what runs. */
 export function isInterpreter(cmd: string): boolean {
   return /^(?:python|node|nodejs|deno|bun|ruby|perl|php|lua|bash|dash|sh|zsh|java|dotnet|env)[0-9.]*$/.test(

@@ -51,7 +51,8 @@ describe('the flags of sftp-server', () => {
       },
     })
     expect(parseFlags(['-f', 'LOCAL3', '-p', 'open'])).toMatchObject({ do: 'serve' })
-    expect(parseFlags(['-h'])).toEqual({ do: 'help' })
+    expect(parseFlags(['-h'])).toEqual({ do: 'usage' })
+    expect(parseFlags(['--help'])).toEqual({ do: 'help' })
     expect(parseFlags(['-Q', 'requests'])).toEqual({ do: 'query', feature: 'requests' })
   })
 

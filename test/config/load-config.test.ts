@@ -73,6 +73,15 @@ describe('a good configuration', () => {
   })
 })
 
+describe("SFTPGo's plugin entry", () => {
+  it('with an empty checksum lacks one: the line to paste is told', () => {
+    const entry = { type: 'ipfilter', cmd: process.execPath, args: [], sha256sum: '' }
+    const { problems } = checkConfig({ file: '/etc/one.json', text: JSON.stringify({ plugins: [entry] }) })
+    const said = problems.map(({ code, path, message }) => `${code} ${path.join('.')} ${message}`)
+    expect(said).toEqual([expect.stringMatching(/^missing-key plugins\.0\.sha256sum .*"[0-9a-f]{64}"$/)])
+  })
+})
+
 describe('the environment', () => {
   it("sets a value in SFTPGo's form and says so", () => {
     const config = good('{}', '/etc/one.json', {

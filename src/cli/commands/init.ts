@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, resolve } from 'node:path'
 import { type CliCommand, CommandError } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
+import { schemaSeenFrom } from '../published-schema.ts'
 
 /** Writes a working configuration to start from; never over an existing file. */
 export const init: CliCommand = {
@@ -33,7 +33,7 @@ export const init: CliCommand = {
 function starter(folder: string, binding: { readonly port: number; readonly address: string }): string {
   return `{
   // Gives completion and help in an editor.
-  "$schema": ${JSON.stringify(schemaFrom(folder))},
+  "$schema": ${JSON.stringify(schemaSeenFrom(folder))},
 
   // Everything that can be set: docs/settings.md, or "sftpgo-ts config show".
   "sftpd": {
@@ -44,11 +44,4 @@ function starter(folder: string, binding: { readonly port: number; readonly addr
   "plugins": [],
 }
 `
-}
-
-/** The published schema as an editor finds it from `folder`: relative where that is near, else absolute. */
-function schemaFrom(folder: string): string {
-  const schema = fileURLToPath(new URL('../../../docs/sftpgo.schema.json', import.meta.url))
-  const near = relative(folder, schema)
-  return near.startsWith('../..') ? schema : near.startsWith('.') ? near : `./${near}`
 }

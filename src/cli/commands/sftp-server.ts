@@ -33,9 +33,12 @@ export const sftpServer: RawCommand = {
 export async function runSftpServer(args: readonly string[], streams: SftpServerStreams): Promise<number> {
   const parsed = parseFlags(args)
   switch (parsed.do) {
-    case 'help':
+    case 'usage':
       streams.error.write(usage)
       return 1
+    case 'help':
+      streams.output.write(usage + help)
+      return 0
     case 'refuse':
       streams.error.write(`sftp-server: ${parsed.reason}\n${usage}`)
       return 1
@@ -49,6 +52,24 @@ export async function runSftpServer(args: readonly string[], streams: SftpServer
 const usage = `usage: sftp-server [-ehR] [-d start_directory] [-f log_facility] [-l log_level]
 	[-P denied_requests] [-p allowed_requests] [-u umask] [--config file]
        sftp-server -Q protocol_feature
+`
+
+const help = `
+Serves SFTP on standard input and output as the user who runs it, as OpenSSH's program of that name.
+
+Options:
+  -d folder     where relative names start; %d is the home, %u the user
+  -e, -l level  log to standard error, from this level on
+  -R            nothing may be changed
+  -P, -p names  refuse these requests, or all but these
+  -Q requests   list the names of the requests
+  -u umask      mask of new files and folders
+  -f facility   taken for compatibility; without -e nothing is logged
+  --config file take upload_mode and its neighbours from this configuration
+
+Examples:
+  Subsystem sftp /usr/local/bin/sftpgo-ts sftp-server        (one line of sshd_config)
+  sftpgo-ts sftp-server -e -R -d /srv/public
 `
 
 function answerQuery(feature: string, { output, error }: SftpServerStreams): number {

@@ -17,7 +17,8 @@ export type SftpLogLevel = (typeof logLevels)[number]
 export type ParsedFlags =
   | { readonly do: 'serve'; readonly flags: SftpServerFlags }
   | { readonly do: 'query'; readonly feature: string }
-  | { readonly do: 'help' }
+  /** `-h` as OpenSSH answers it; `--help` as every command of ours does. */
+  | { readonly do: 'usage' | 'help' }
   | { readonly do: 'refuse'; readonly reason: string }
 
 const logLevels = [
@@ -50,7 +51,7 @@ export function parseFlags(args: readonly string[]): ParsedFlags {
     for (let letters = word.slice(1); letters !== '';) {
       const letter = letters.charAt(0)
       letters = letters.slice(1)
-      if (letter === 'h') return { do: 'help' }
+      if (letter === 'h') return { do: 'usage' }
       if (letter === 'e') flags = { ...flags, logToStderr: true }
       else if (letter === 'R') flags = { ...flags, readOnly: true }
       else {

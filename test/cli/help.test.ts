@@ -1,0 +1,20 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { commandTable } from '../../src/cli/command-table.ts'
+import { run } from '../../src/cli/run.ts'
+
+afterEach(() => void vi.restoreAllMocks())
+
+describe('--help', () => {
+  it.each(commandTable.map(({ words }) => words))('of "%s" ends well and shows an example', async (words) => {
+    const said: string[] = []
+    vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      said.push(String(text))
+      return true
+    })
+    const code = await run([...words.split(' '), '--help'])
+    vi.restoreAllMocks()
+    expect(code).toBe(0)
+    const examples = said.join('').split('Examples:\n')[1] ?? ''
+    expect(examples).toContain(`sftpgo-ts ${words}`)
+  })
+})
