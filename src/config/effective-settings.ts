@@ -1,4 +1,6 @@
 import type { Config } from './load-config.ts'
+import { isReference } from './plugin-settings.ts'
+import { type FilledSettings, type PluginSchemaOf, filledSettings } from './plugin-settings-rules.ts'
 import { type SettingPath, formatPath, formatPlace } from './problems.ts'
 import { schemaAt } from './setting-schema.ts'
 
@@ -6,16 +8,45 @@ import { schemaAt } from './setting-schema.ts'
 export interface EffectiveSetting {
   readonly path: string
   readonly value: unknown
-  /** `FILE:LINE:COLUMN`, `$VARIABLE` or `default`. */
+  /** `FILE:LINE:COLUMN`, `$VARIABLE`, `default`, or `default of the plugin` for what its schema filled in. */
   readonly from: string
 }
 
 /** Every setting in force with where it came from; secrets are hidden. */
-export function effectiveSettings(config: Config): EffectiveSetting[] {
-  return leaves(config.settings, []).map(({ path, value }) => {
-    const place = formatPlace(config.placeOf(path))
-    return { path: formatPath(path), value: shown(path, value), from: place === '' ? 'default' : place }
+export function effectiveSettings(
+  config: Config,
+  pluginSchemaOf: PluginSchemaOf = () => undefined,
+): EffectiveSetting[] {
+  return config.settings.plugins.reduce(
+    (list, plugin, index) => {
+      const filled = filledSettings(plugin, config, pluginSchemaOf)
+      if (filled === undefined) return list
+      const own = `plugins[${index}].settings`
+      const others = list.filter(({ path }) => path !== own)
+      return [...others, ...settingsOfPlugin(config, filled, ['plugins', index, 'settings'])]
+    },
+    leaves(config.settings, []).map(({ path, value }) => said(config, path, shown(path, value))),
+  )
+}
+
+function settingsOfPlugin(config: Config, filled: FilledSettings, at: SettingPath): EffectiveSetting[] {
+  return ownLeaves(filled.settings, []).map(({ path, value }) => {
+    const whole = [...at, ...path]
+    const visible = hidden({ [path.at(-1) ?? '']: value })
+    const setting = said(config, whole, Object.values(visible as object)[0]) // an object goes in and comes out
+    return filled.defaulted.includes(path.join('.')) ? { ...setting, from: 'default of the plugin' } : setting
   })
+}
+
+function ownLeaves(value: unknown, path: readonly string[]): { path: readonly string[]; value: unknown }[] {
+  const isSection = typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (!isSection || isReference(value)) return [{ path, value }]
+  return Object.entries(value).flatMap(([key, child]) => ownLeaves(child, [...path, key]))
+}
+
+function said(config: Config, path: SettingPath, value: unknown): EffectiveSetting {
+  const place = formatPlace(config.placeOf(path))
+  return { path: formatPath(path), value, from: place === '' ? 'default' : place }
 }
 
 function leaves(value: unknown, path: SettingPath): { path: SettingPath; value: unknown }[] {

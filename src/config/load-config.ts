@@ -4,6 +4,7 @@ import { messageOf } from '../base/errors.ts'
 import type { Settings } from '../gen/settings.ts'
 import { type ConfigSource, parseConfigSource } from './config-source.ts'
 import { type Environment, type Override, overridesOf, readEnvironment } from './environment-overrides.ts'
+import { type PluginSchemaOf, checkSettingsOfPlugins } from './plugin-settings-rules.ts'
 import { type Place, type Problem, type SettingPath, formatPath } from './problems.ts'
 import { checkRules } from './rules.ts'
 import { type SchemaProblem, checkAgainstSchema } from './schema-check.ts'
@@ -33,8 +34,18 @@ export interface LoadedConfig {
   readonly problems: readonly Problem[]
 }
 
+/** What reading a configuration may be told besides the file. */
+export interface LoadOptions {
+  /** Finds what plugins ship; without it their `settings` are not looked at. */
+  readonly pluginSchemaOf?: PluginSchemaOf
+}
+
 /** Reads and checks a configuration file with the environment over it. Never throws: every mistake is in `problems`. */
-export function loadConfig(file: string, environment: Environment = process.env): LoadedConfig {
+export function loadConfig(
+  file: string,
+  environment: Environment = process.env,
+  options: LoadOptions = {},
+): LoadedConfig {
   const path = resolve(file)
   let text: string
   try {
@@ -48,15 +59,17 @@ export function loadConfig(file: string, environment: Environment = process.env)
       problems: [{ code: 'file-unreadable', path: [], place, message }],
     }
   }
-  return checkConfig({ file, text, environment })
+  return checkConfig({ file, text, environment, ...options })
 }
 
 /** Checks a configuration text as `loadConfig` does. `file` says where it belongs. */
-export function checkConfig(options: {
-  readonly file: string
-  readonly text: string
-  readonly environment?: Environment
-}): LoadedConfig {
+export function checkConfig(
+  options: LoadOptions & {
+    readonly file: string
+    readonly text: string
+    readonly environment?: Environment
+  },
+): LoadedConfig {
   const { file, text } = options
   const folder = dirname(resolve(file))
   const source = parseConfigSource(file, text)
@@ -86,6 +99,11 @@ export function checkConfig(options: {
     ({ path }) => !mistakes.some((mistake) => touches(mistake.path, path)),
   )
   problems.push(...rules.map((problem) => placed(problem)))
+  if (options.pluginSchemaOf !== undefined) {
+    const place = { file: resolve(file), stateFolder }
+    const found = checkSettingsOfPlugins(settings, place, options.pluginSchemaOf)
+    problems.push(...found.map((problem) => placed(problem, problem.atKey)))
+  }
   if (problems.some(({ onlyAtStart }) => onlyAtStart !== true))
     return { config: undefined, stateFolder, problems: sorted(problems) }
   const config: Config = {

@@ -1,4 +1,5 @@
 import { Ajv, type ErrorObject } from 'ajv'
+import type { ConfigErrorCode } from '../base/errors.ts'
 import { nearestName } from './nearest-name.ts'
 
 /** Settings of a plugin, held against the schema that it ships. */
@@ -12,6 +13,7 @@ export interface CheckedPluginSettings {
 
 /** One mistake in a plugin's settings. */
 export interface PluginSettingProblem {
+  readonly code: ConfigErrorCode
   readonly path: readonly (string | number)[]
   readonly message: string
 }
@@ -38,7 +40,7 @@ export function checkPluginSettings(schema: unknown, settings: unknown): Checked
     return {
       settings: given,
       defaulted: [],
-      problems: [{ path: [], message: "the plugin's schema of settings is no object" }],
+      problems: [{ code: 'conflict', path: [], message: "the plugin's schema of settings is no object" }],
     }
   const secrets = new Set(secretPaths(schema, []))
   // A reference stands for a text that is not known yet: what the schema says of that text cannot be asked.
@@ -48,6 +50,7 @@ export function checkPluginSettings(schema: unknown, settings: unknown): Checked
     const literal = valueAt(value, path.split('.'))
     if (literal !== undefined && !opaque.has(path)) {
       problems.push({
+        code: 'unsafe',
         path: path.split('.'),
         message: 'is a secret: give {"env": NAME}, {"file": PATH} or {"secret": ...}, not the secret itself',
       })
@@ -100,6 +103,7 @@ function schemaProblems(
   } catch (error) {
     return [
       {
+        code: 'conflict',
         path: [],
         message: `the plugin's schema of settings cannot be used: ${error instanceof Error ? error.message : String(error)}`,
       },
@@ -112,12 +116,22 @@ function schemaProblems(
 function problemOf(error: ErrorObject): PluginSettingProblem {
   const path = pathOf(error)
   if (error.keyword === 'required')
-    return { path: [...path, String(error.params['missingProperty'])], message: 'is missing' }
-  if (error.keyword !== 'additionalProperties') return { path, message: error.message ?? 'is wrong' }
+    return {
+      code: 'missing-key',
+      path: [...path, String(error.params['missingProperty'])],
+      message: 'is missing',
+    }
+  if (error.keyword !== 'additionalProperties')
+    return {
+      code: error.keyword === 'type' ? 'wrong-type' : 'out-of-range',
+      path,
+      message: error.message ?? 'is wrong',
+    }
   const key = String(error.params['additionalProperty'])
   const properties: unknown = error.parentSchema?.['properties']
   const near = nearestName(key, isObject(properties) ? Object.keys(properties) : [])
   return {
+    code: 'unknown-key',
     path: [...path, key],
     message: `is no setting of this plugin${near === undefined ? '' : `; did you mean "${near}"?`}`,
   }

@@ -54,7 +54,8 @@ export function withLocked(lock: Lock, name: string, entry: LockedPlugin | undef
   return { ...lock, plugins: entry === undefined ? others : { ...others, [name]: entry } }
 }
 
-function parseLock(path: string, text: string): Lock {
+/** The lock that a file's text says. Throws `manifest-invalid` for anything that is none. */
+export function parseLock(path: string, text: string): Lock {
   try {
     const value: unknown = JSON.parse(text)
     if (isObject(value) && value['format'] === 1 && isObject(value['plugins'])) {

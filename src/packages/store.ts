@@ -25,12 +25,17 @@ export interface StoredPackage {
   readonly manifestSha256: string
 }
 
+/** Where the package of this archive digest lies in a store, if it is there. */
+export function packageFolder(store: string, sha256: string): string {
+  return join(store, `sha256-${sha256}`)
+}
+
 /** Opens the store that lies in `folder`. */
 export function createPackageStore(
   folder: string,
   limits: ArchiveLimits = defaultArchiveLimits,
 ): PackageStore {
-  const placeOf = (sha256: string): string => join(folder, `sha256-${sha256}`)
+  const placeOf = (sha256: string): string => packageFolder(folder, sha256)
   const find = async (sha256: string): Promise<StoredPackage | undefined> => {
     if (!/^[0-9a-f]{64}$/.test(sha256) || !(await isFolder(placeOf(sha256)))) return undefined
     return describe(placeOf(sha256), sha256)

@@ -6,6 +6,7 @@ import { accountSettings } from './account-settings.ts'
 import { changedSettings } from './changed-settings.ts'
 import type { Parts } from './parts.ts'
 import { lockedEntries } from './locked-entries.ts'
+import { shippedSchemaOf } from './shipped-schemas.ts'
 import type { ReloadOutcome, ServerStatus } from './running-server.ts'
 
 /** Takes over changed configurations, one after the other. */
@@ -63,13 +64,16 @@ export function createReloader(parts: Parts): Reloader {
 
 async function attempt(parts: Parts): Promise<ReloadOutcome> {
   const before = parts.current.config
-  const { config: next, problems } = loadConfig(before.file)
+  const { config: next, problems } = loadConfig(before.file, process.env, {
+    pluginSchemaOf: shippedSchemaOf,
+  })
   if (next === undefined) return { ok: false, problems }
   const changed = changedSettings(before.settings, next.settings)
   try {
     await takeOver(parts, next, changed)
   } catch (error) {
-    return { ok: false, problems: [notTaken(before.file, error)] }
+    const inSettings = problems.filter(({ path }) => path[0] === 'plugins' && path[2] === 'settings')
+    return { ok: false, problems: inSettings.length > 0 ? inSettings : [notTaken(before.file, error)] }
   }
   const needRestart = changed.filter((key) => !readLive.includes(key) && !isOfTheDoor(key))
   return { ok: true, changed, needRestart }

@@ -24,15 +24,21 @@ describe("a plugin's settings", () => {
   it('are told every mistake at once, with the nearest name of a typo', () => {
     const { problems } = checkPluginSettings(schema, { retrys: 5, retries: 'x' })
     expect(problems).toEqual([
-      { path: ['url'], message: 'is missing' },
-      { path: ['retrys'], message: 'is no setting of this plugin; did you mean "retries"?' },
-      { path: ['retries'], message: 'must be integer' },
+      { code: 'missing-key', path: ['url'], message: 'is missing' },
+      {
+        code: 'unknown-key',
+        path: ['retrys'],
+        message: 'is no setting of this plugin; did you mean "retries"?',
+      },
+      { code: 'wrong-type', path: ['retries'], message: 'must be integer' },
     ])
   })
 
   it('take secrets as references, never as literals', () => {
     const literal = checkPluginSettings(schema, { url: 'https://a', token: 'a-literal-of-twenty-letters' })
-    expect(literal.problems).toEqual([{ path: ['token'], message: expect.stringContaining('{"env": NAME}') }])
+    expect(literal.problems).toEqual([
+      { code: 'unsafe', path: ['token'], message: expect.stringContaining('{"env": NAME}') },
+    ])
     const reference = checkPluginSettings(schema, { url: 'https://a', token: { env: 'TOKEN' } })
     expect(reference.problems).toEqual([])
     expect(reference.settings).toMatchObject({ token: { env: 'TOKEN' } })

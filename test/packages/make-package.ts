@@ -10,6 +10,8 @@ export interface MadePackage {
   readonly platform?: Platform
   readonly slot?: string
   readonly content?: string
+  /** Its schema of settings; absent: it ships none. */
+  readonly schema?: object
   /** Over what the manifest says by itself. */
   readonly manifest?: Readonly<Record<string, unknown>>
 }
@@ -17,13 +19,25 @@ export interface MadePackage {
 /** Writes the archive into `folder` and returns its path. */
 export async function makePackage(folder: string, made: MadePackage = {}): Promise<string> {
   const { name = 'acme-auth', version = '1.0.0', platform = 'any', slot = 'auth', content = 'plugin' } = made
-  const entry = Buffer.from(content)
-  const files = [{ path: 'plugin.cjs', sha256: createHash('sha256').update(entry).digest('hex') }]
-  const manifest = { name, version, slot, protocol: 1, entry: 'plugin.cjs', files, ...made.manifest }
+  const bytes = { 'plugin.cjs': Buffer.from(content), ...schemaFile(made.schema) }
+  const files = Object.entries(bytes).map(([path, file]) => ({
+    path,
+    sha256: createHash('sha256').update(file).digest('hex'),
+  }))
+  const settings = made.schema === undefined ? {} : { settings: 'settings.json' }
+  const manifest = { name, version, slot, protocol: 1, entry: 'plugin.cjs', files, ...settings }
   const archive = join(folder, formatArchiveName({ name, version, platform }))
+  const manifestBytes = Buffer.from(JSON.stringify({ ...manifest, ...made.manifest }))
   await packArchive(archive, [
-    { path: 'plugin.json', bytes: Buffer.from(JSON.stringify(manifest)), executable: false },
-    { path: 'plugin.cjs', bytes: entry, executable: true },
+    { path: 'plugin.json', bytes: manifestBytes, executable: false },
+    ...Object.entries(bytes).map(([path, file]) => ({
+      ...{ path, bytes: file },
+      executable: path === 'plugin.cjs',
+    })),
   ])
   return archive
+}
+
+function schemaFile(schema: object | undefined): Readonly<Record<string, Buffer>> {
+  return schema === undefined ? {} : { 'settings.json': Buffer.from(JSON.stringify(schema)) }
 }

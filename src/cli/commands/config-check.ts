@@ -1,5 +1,6 @@
 import { loadConfig } from '../../config/load-config.ts'
 import { formatPath, formatProblem } from '../../config/problems.ts'
+import { shippedSchemaOf } from '../../server/shipped-schemas.ts'
 import { type CliCommand, flag } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print, printJson } from '../output.ts'
@@ -11,7 +12,7 @@ export const configCheck: CliCommand = {
   examples: ['config check', 'config check /etc/sftpgo-ts/sftpgo.config.json --json'],
   run(input) {
     const file = input.args[0] ?? input.configFile
-    const { problems } = loadConfig(file)
+    const { problems } = loadConfig(file, process.env, { pluginSchemaOf: shippedSchemaOf })
     if (flag(input, 'json')) {
       printJson({
         file,

@@ -1,5 +1,6 @@
 import { loadConfig } from '../../config/load-config.ts'
 import { formatProblem } from '../../config/problems.ts'
+import { shippedSchemaOf } from '../../server/shipped-schemas.ts'
 import { type CliCommand, flag } from '../command.ts'
 import { type Finding, about } from '../doctor/finding.ts'
 import { checkInstallation } from '../doctor/installation.ts'
@@ -13,7 +14,9 @@ export const doctor: CliCommand = {
   options: [['--json', 'print as JSON']],
   examples: ['doctor', 'doctor --config /etc/sftpgo-ts/sftpgo.config.json'],
   async run(input) {
-    const { config, problems } = loadConfig(input.configFile)
+    const { config, problems } = loadConfig(input.configFile, process.env, {
+      pluginSchemaOf: shippedSchemaOf,
+    })
     const mistakes = problems.map((problem) => about('configuration').failure(formatProblem(problem)))
     const findings: Finding[] = [
       ...(await checkMachine()),

@@ -21,7 +21,8 @@ export const serve: CliCommand = {
         'Windows is not supported: run it on Linux, macOS or inside WSL',
       )
     }
-    const config = readConfig(input.configFile)
+    const { shippedSchemaOf } = await import('../../server/shipped-schemas.ts')
+    const config = readConfig(input.configFile, { pluginSchemaOf: shippedSchemaOf })
     const logLevel = levelOption(textOption(input, 'logLevel'))
     const grace = textOption(input, 'graceTime')
     const { runServer } = await import('../../server/run-server.ts')
