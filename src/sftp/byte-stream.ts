@@ -36,4 +36,9 @@ export interface ByteReceiver {
   ended(): void
   /** The stream is gone; nothing can be sent. */
   closed(): void
+  /**
+   * How many of the latest bytes given to `data` may still be looked at; none of those before is. Undefined while that
+   * cannot be told. A stream uses it to read into the same memory again.
+   */
+  readonly lookedAt?: number | undefined
 }

@@ -41,6 +41,9 @@ export function serveSession(
     room: () => session.room(),
     ended: () => session.inputEnded(),
     closed: () => session.finish('stream-closed'),
+    get lookedAt() {
+      return session.lookedAt
+    },
   })
   return {
     ended: session.ended,
@@ -130,6 +133,11 @@ class Session implements Conversation, LineDesk {
     if (this.over) return
     this.#reader.push(bytes)
     this.#pump()
+  }
+
+  /** Between requests only the beginning of the next one is still looked at. */
+  get lookedAt(): number | undefined {
+    return this.outstanding > 0 || this.over ? undefined : this.#reader.waitingBytes
   }
 
   room(): void {

@@ -1,6 +1,8 @@
 import type { ByteReceiver, ByteStream } from '../sftp/byte-stream.ts'
 import type { Transport } from './library.ts'
 import { message } from './messages.ts'
+import type { PacketPool } from './packet-pool.ts'
+import type { StillNeeded } from './read-memory.ts'
 import { buildMessage, ProtocolError } from './wire.ts'
 
 /** What a channel needs to know of its connection. */
@@ -8,6 +10,8 @@ export interface ChannelLink {
   readonly transport: Transport
   /** Bytes that the socket has not taken yet. */
   socketBacklog(): number
+  /** Memory for replies that are gathered; at least `gatherBytes` each. */
+  readonly pool: Pick<PacketPool, 'take' | 'give'>
   /** Asks the peer something that it answers at once; `answered` is called then, or never. */
   ping(answered: () => void): void
   /** Runs `action` once this turn's events are handled: small replies of a turn travel in one packet. */
@@ -65,6 +69,7 @@ export class ChannelStream implements ByteStream {
   /** Bytes the peer may still send, and those received that nobody is done with. */
   #windowIn: number
   #unconsumed = 0
+  #given = 0
   #target: number
   #measuring = false
   #sinceMeasured = 0
@@ -112,6 +117,12 @@ export class ChannelStream implements ByteStream {
     return this.#unconsumed
   }
 
+  /** Bytes handed to the session, and which of them it may still look at. */
+  get stillNeeded(): StillNeeded {
+    const tail = this.#unconsumed === 0 ? 0 : (this.#receiver?.lookedAt ?? this.#given)
+    return { by: this, given: this.#given, tail }
+  }
+
   send(bytes: Buffer): boolean {
     if (this.#closed || this.#ending !== undefined) return true
     if (bytes.length <= smallReply) this.#gather(bytes)
@@ -144,6 +155,7 @@ export class ChannelStream implements ByteStream {
     this.#progress += bytes.length
     if (this.#closed || this.#ending !== undefined || this.#endedEarly) return
     this.#unconsumed += bytes.length
+    this.#given += bytes.length
     this.#measureWindow(bytes.length)
     if (this.#receiver === undefined) this.#early.push(bytes)
     else this.#receiver.data(bytes)
@@ -206,7 +218,8 @@ export class ChannelStream implements ByteStream {
 
   #gather(bytes: Buffer): void {
     if (this.#gatheredBytes + bytes.length > gatherBytes) this.#flushGathered()
-    this.#gathered ??= Buffer.allocUnsafe(gatherBytes)
+    // Fresh memory for every turn made the collector mark and sweep for a third of the time of a get of small files.
+    this.#gathered ??= this.#link.pool.take()
     this.#gathered.set(bytes, this.#gatheredBytes)
     this.#gatheredBytes += bytes.length
     if (this.#flushPlanned) return
@@ -214,8 +227,13 @@ export class ChannelStream implements ByteStream {
     this.#link.atEndOfTurn(() => {
       this.#flushPlanned = false
       this.#flushGathered()
-      this.#gathered = undefined // an idle session keeps none
+      this.#giveGathered() // an idle session keeps none
     })
+  }
+
+  #giveGathered(): void {
+    if (this.#gathered !== undefined) this.#link.pool.give(this.#gathered)
+    this.#gathered = undefined
   }
 
   #flushGathered(): void {

@@ -17,6 +17,8 @@ import { Login, type LoginSettings } from './login.ts'
 import { disconnectReason, message, type DisconnectReason } from './messages.ts'
 import type { PacketPool } from './packet-pool.ts'
 import { parseProxyHeader } from './proxy-header.ts'
+import { readInto } from './read-into.ts'
+import { ReadMemory, type ReadPool } from './read-memory.ts'
 import type { TurnBudget } from './turn-budget.ts'
 import { buildMessage, escapedForLog, ProtocolError } from './wire.ts'
 
@@ -30,6 +32,7 @@ export interface ConnectionContext {
   readonly registry: ConnectionRegistry<Connection>
   readonly budget: TurnBudget
   readonly pool: PacketPool
+  readonly readPool: ReadPool
   readonly serve: OpenSession
   readonly log: Logger
   readonly clock: Clock
@@ -148,6 +151,7 @@ export class Connection implements Counted {
   #turnPlanned = false
   #endOfTurn: (() => void)[] = []
   #queued: Buffer[] = []
+  readonly #reads: ReadMemory
   /** The pool's memory that this turn's packets lie in. */
   #lent: Buffer[] = []
   #paused = false
@@ -159,6 +163,7 @@ export class Connection implements Counted {
     this.#socket = socket
     this.#context = context
     this.#proxy = proxy
+    this.#reads = new ReadMemory(context.readPool)
     // Behind a proxy the address is not known yet.
     this.#address =
       proxy === 'optional' || proxy === 'required' ? '' : plainAddress(socket.remoteAddress ?? '')
@@ -287,7 +292,20 @@ export class Connection implements Counted {
   // ------------------------------------------------------------------------------------------ before the login
 
   #listen(): void {
-    this.#socket.on('data', (chunk) => this.#data(chunk))
+    const own = readInto(this.#socket, {
+      next: () => this.#nextRead(),
+      received: (length) => this.#data(this.#reads.received(length, this.#phase !== 'open')),
+    })
+    if (!own) this.#socket.on('data', (chunk) => this.#data(chunk))
+  }
+
+  /** Where the next bytes go. Bulk is what a single session receives; other bytes are few. */
+  #nextRead(): Buffer {
+    const [served, second] = this.#sessions
+    const single = this.#phase === 'open' && second === undefined ? served : undefined
+    // What an exchange of keys has received is looked at until its end.
+    const known = this.#transport?.exchanging === true ? undefined : single
+    return this.#reads.next(single !== undefined, known?.stream.stillNeeded)
   }
 
   #data(chunk: Buffer): void {
@@ -479,6 +497,7 @@ export class Connection implements Counted {
       link: {
         transport,
         socketBacklog: () => this.#socket.writableLength,
+        pool: this.#context.pool,
         atEndOfTurn: (action) => this.#atEndOfTurn(action),
         ping: (answered) => this.#ping(answered),
       },
@@ -720,6 +739,7 @@ export class Connection implements Counted {
     this.#transport?.close()
     this.#endOfTurn = []
     this.#received = undefined
+    this.#reads.close()
   }
 
   #closed(): void {

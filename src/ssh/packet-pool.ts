@@ -16,8 +16,8 @@ export const slabBytes = 33 * 1024
 /**
  * Creates a pool that keeps at most `keep` slabs while nobody needs them.
  *
- * New memory for every packet cost a download a third of its time: page faults, and a garbage collection for
- * each 32 MiB. A call for random padding in every packet cost 5 %.
+ * New memory for every packet costs page faults, and work of the collector that grows with every byte: for the other
+ * direction that is measured, in `read-into.ts`. A call for random bytes in every packet costs more than copying them.
  */
 export function createPacketPool(keep: number): PacketPool {
   const idle: Buffer[] = []

@@ -23,6 +23,7 @@ import { openSshLibrary } from './ssh2/open-library.ts'
 import { runSelfTest, strictServer } from './library-self-test.ts'
 import { disconnectReason } from './messages.ts'
 import { createPacketPool } from './packet-pool.ts'
+import { createReadPool } from './read-memory.ts'
 import { createTurnBudget } from './turn-budget.ts'
 
 /** How an SSH server is set up. Everything but the first five has a default. */
@@ -125,6 +126,8 @@ export interface SshServer {
 const mostChannels = 10
 /** Kept while nobody needs them: 4 MiB. */
 const pooledPackets = 128
+/** Kept while nobody needs them: 4 MiB. */
+const pooledReads = 8
 const sweepMs = 500
 /** Of each turn of the event loop, for strangers' key exchanges and logins. */
 const strangersMs = 8
@@ -187,6 +190,7 @@ function prepare(
     registry: new ConnectionRegistry(registryLimits(options)),
     budget: createTurnBudget(strangersMs),
     pool: createPacketPool(pooledPackets),
+    readPool: createReadPool(pooledReads),
     serve: options.serve,
     log,
     clock,
