@@ -7,6 +7,8 @@ export default defineConfig({
     exclude: ['**/node_modules/**', 'test/fixtures/**'],
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    // A wait for a condition ends when it holds; only a failure takes as long as this.
+    expect: { poll: { timeout: 10_000 } },
     // Real servers and plugin processes share two cores: more files at once only makes each slower.
     maxWorkers: 2,
     pool: 'forks',
