@@ -250,6 +250,11 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/plugin-new.ts')).pluginNew,
   },
   {
+    words: 'plugin test',
+    summary: 'Hold a plugin in any language against the contract of its slot',
+    load: async () => (await import('./commands/plugin-test.ts')).pluginTest,
+  },
+  {
     words: 'plugin pack',
     summary: 'Make the archives of a plugin',
     load: async () => (await import('./commands/plugin-pack.ts')).pluginPack,

@@ -29,9 +29,14 @@ export type OpenReference = (reference: SecretReference) => Promise<string>
 
 /**
  * Checks `settings` against a plugin's schema without running it. A property marked `"x-secret": true` (or
- * `"writeOnly": true`) takes references alone: a literal in the file would be read by who reads the file.
+ * `"writeOnly": true`) takes references alone: a literal in the file would be read by who reads the file. `literalSecrets` is for the
+ * fixtures of a test, which hold made-up ones.
  */
-export function checkPluginSettings(schema: unknown, settings: unknown): CheckedPluginSettings {
+export function checkPluginSettings(
+  schema: unknown,
+  settings: unknown,
+  { literalSecrets = false }: { readonly literalSecrets?: boolean } = {},
+): CheckedPluginSettings {
   const given = isObject(settings) ? settings : {}
   const before = paths(given)
   const value: Record<string, unknown> = structuredClone(given)
@@ -48,7 +53,7 @@ export function checkPluginSettings(schema: unknown, settings: unknown): Checked
   const shape = replaceReferences(value, [], opaque)
   for (const path of secrets) {
     const literal = valueAt(value, path.split('.'))
-    if (literal !== undefined && !opaque.has(path)) {
+    if (!literalSecrets && literal !== undefined && !opaque.has(path)) {
       problems.push({
         code: 'unsafe',
         path: path.split('.'),
@@ -79,6 +84,13 @@ async function openValue(value: unknown, open: OpenReference): Promise<unknown> 
     Object.entries(value).map(async ([key, item]) => [key, await openValue(item, open)] as const),
   )
   return Object.fromEntries(entries)
+}
+
+/** The texts that stand in `settings` where the schema says that a secret belongs. */
+export function secretTexts(schema: unknown, settings: unknown): readonly string[] {
+  if (!isObject(schema)) return []
+  const values = secretPaths(schema, []).map((path) => valueAt(settings, path.split('.')))
+  return values.filter((value) => typeof value === 'string')
 }
 
 /** Whether a value is a reference to a secret: one of the three keys, alone. */

@@ -18,6 +18,8 @@ export interface LaunchRequest {
   readonly clock: Clock
   /** For the message when it takes too long. */
   readonly startTimeoutMs: number
+  /** Leaves what it started alive when it ends, for who wants to see whether it cleans up. Default false. */
+  readonly sparesGroup?: boolean
 }
 
 /** How a process ended. */
@@ -59,7 +61,7 @@ export async function launch(request: LaunchRequest): Promise<PluginProcess> {
     child.once('exit', (code, signal) => {
       exit = { code, signal }
       // What it started must not outlive it. The group's number is free only when nobody is left in it.
-      kill(-pid, 'SIGKILL')
+      if (request.sparesGroup !== true) kill(-pid, 'SIGKILL')
       request.hostDeath.forget(pid)
       void afterOutput(child, request.clock).then(() => {
         request.output.end()

@@ -107,16 +107,22 @@ function endSurvivor({ pid, startedAt, marker }: RecordedProcess): boolean {
 
 /** Ends whatever still has `marker` in its environment: what a plugin started and hid from its process group. */
 export async function endFamily(marker: string): Promise<void> {
-  if (process.platform !== 'linux') return
+  for (const pid of await familyOf(marker)) kill(pid)
+}
+
+/** The processes that have `marker` in their environment. */
+export async function familyOf(marker: string): Promise<readonly number[]> {
+  if (process.platform !== 'linux') return []
   const pids = (await readdir('/proc')).filter(
     (entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid,
   )
-  await Promise.all(
+  const found = await Promise.all(
     pids.map(async (pid) => {
       const environment = await readFileAsync(`/proc/${pid}/environ`, 'latin1').catch(() => '')
-      if (environment.includes(`=${marker}\0`)) kill(Number(pid))
+      return environment.includes(`=${marker}\0`) ? [Number(pid)] : []
     }),
   )
+  return found.flat()
 }
 
 /** Children of a leader that is gone: still in its group, and with the marker of that life. */

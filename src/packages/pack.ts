@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { PackageError } from '../base/errors.ts'
 import { formatArchiveName, type Platform } from './archive-name.ts'
 import { packArchive, type PackedFile } from './archive.ts'
+import { filesBelow, runBuild } from './build-plugin.ts'
 import { bundlePlugin, type BundledPackage } from './bundle.ts'
 import { type PackageManifest, parsePackageManifest } from './package-manifest.ts'
 import { softwareBill } from './software-bill.ts'
@@ -46,6 +47,7 @@ export async function packPlugin({ folder, out, node, tool }: PackOptions): Prom
       : undefined
   const archives = []
   for (const [platform, entry] of entries) {
+    if (bundled === undefined) await runBuild(folder, written['build'], platform, entry)
     const files = filesOf({ folder, manifest, entry, bundled, include: written['include'] })
     files.push(asFile('sbom.cdx.json', softwareBill({ manifest, packages: bundled?.packages ?? [], tool })))
     const listed = {
@@ -111,17 +113,8 @@ function filesOf({ folder, manifest, entry, bundled, include }: FilesOptions): P
   for (const name of ['README.md', 'LICENSE'])
     if (existsSync(join(folder, name))) files.push(asFile(name, needed(folder, name)))
   for (const path of Array.isArray(include) ? include.map(String) : [])
-    files.push(...filesBelow(folder, path))
+    files.push(...filesBelow(folder, path).map((file) => asFile(file, needed(folder, file))))
   return files
-}
-
-/** A file, or every file of a folder, that the author wants in the archive. */
-function filesBelow(folder: string, path: string): PackedFile[] {
-  if (!existsSync(join(folder, path))) throw missing(path)
-  if (!statSync(join(folder, path)).isDirectory()) return [asFile(path, needed(folder, path))]
-  return readdirSync(join(folder, path)).flatMap((name) =>
-    name === '__pycache__' ? [] : filesBelow(folder, `${path}/${name}`),
-  )
 }
 
 function needed(folder: string, path: string): Buffer {

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { build } from 'esbuild'
 import { digestOf } from '../../src/host/checksum.ts'
 
@@ -29,7 +29,7 @@ export async function fixturePlugin(name = 'misbehaving'): Promise<FixturePlugin
   if (file === undefined) throw new Error(`Nothing was made of "${name}"`)
   const bytes = Buffer.from(file.contents)
   const sha256sum = digestOf(bytes)
-  const cmd = join(folder, `${name}-${sha256sum.slice(0, 16)}.mjs`)
+  const cmd = join(folder, `${basename(name)}-${sha256sum.slice(0, 16)}.mjs`)
   if (!existsSync(cmd)) {
     mkdirSync(folder, { recursive: true })
     // Other test files may be making the same one.

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { thisPlatform } from '../../host/manifest.ts'
 import type { ScaffoldFiles, ScaffoldOptions } from './scaffold-options.ts'
 import { slotSamples } from './slot-samples.ts'
 
@@ -34,10 +35,13 @@ export function json(value: unknown): string {
 
 function programOf({ name, language }: ScaffoldOptions): object {
   if (language === 'typescript') return { source: 'src/plugin.ts', entry: `${name}.mjs` }
-  if (language === 'python') return { entry: 'plugin.py', interpreter: '/usr/bin/python3' }
+  if (language === 'python')
+    return { entry: 'plugin.py', include: ['serve.py'], interpreter: '/usr/bin/python3' }
+  // Another platform is another line of "entry": the build is told which one it is for.
+  const platforms = [...new Set(['linux-amd64', thisPlatform()])]
   return {
-    build: ['go', 'build', '-trimpath', '-ldflags=-s -w', '-o', `bin/${name}`, '.'],
-    entry: { 'linux-amd64': `bin/${name}` },
+    build: ['go', 'build', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', '-o', '{entry}', '.'],
+    entry: Object.fromEntries(platforms.map((platform) => [platform, `bin/${platform}/${name}`])),
   }
 }
 

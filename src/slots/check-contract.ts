@@ -1,6 +1,6 @@
 import { messageOf } from '../base/errors.ts'
-import type { ContractCase } from '../slots/contract-case.ts'
-import { slots, type SlotApi, type SlotName, type SlotSamples } from '../slots/index.ts'
+import type { ContractCase } from './contract-case.ts'
+import { slots, type SlotApi, type SlotName, type SlotSamples } from './index.ts'
 
 /** How one promise of the contract fared. */
 export interface CaseResult {
@@ -30,7 +30,8 @@ export async function checkContract<N extends SlotName>(
   return results
 }
 
-async function runCase<Api, Samples>(
+/** Runs one case with a limit on its time. Never throws. */
+export async function runCase<Api, Samples>(
   one: ContractCase<Api, Samples>,
   api: Api,
   samples: Samples,
