@@ -12,7 +12,7 @@ import { createDefender, noDefender, type Defender, type DefenderOptions } from 
 import { openFileUserStore, type FileUserStore } from './file-user-store.ts'
 import { layerUserStores } from './layered-user-store.ts'
 import type { LoginAuthority } from './login-conversation.ts'
-import type { LoginEvents, LoginSettings } from './login-options.ts'
+import type { CertificateLists, LoginEvents, LoginSettings } from './login-options.ts'
 import { createLoginAuthority } from './login.ts'
 import { createUserManager, type AccountEvents, type UserManager } from './manage-users.ts'
 import { createAccountOperations, type AccountOperations } from './operations.ts'
@@ -40,15 +40,24 @@ export interface Accounts {
   readonly counters: UsageCounters
   /** From now on sessions are counted, listed, and ended when their accounts end. Called once, when the server listens. */
   attachSessions(sessions: LiveSessions): void
-  /** Reads the users file and the certificate files again. Throws a `ConfigError`; what was read before stays. */
-  reload(): void
+  /**
+   * Reads the users file and the certificate files again, the latter where they are now said to lie. Throws a
+   * `ConfigError`; what was read before stays.
+   */
+  reload(files?: CertificateFiles): void
   /** Takes over settings that need no restart. */
   applySettings(settings: LoginSettings): void
   close(): Promise<void>
 }
 
+/** Where the lists about user certificates lie. */
+export interface CertificateFiles {
+  readonly trustedAuthorities?: readonly string[]
+  readonly revokedFile?: string
+}
+
 /** What accounts are opened with. */
-export interface AccountsOptions {
+export interface AccountsOptions extends CertificateFiles {
   readonly database: Database
   readonly secrets: SecretBox
   readonly events: LoginEvents & AccountEvents
@@ -62,8 +71,6 @@ export interface AccountsOptions {
   readonly onlyAllowed?: boolean
   /** SFTPGo's `users_file`; empty: none. */
   readonly usersFile?: string
-  readonly trustedAuthorities?: readonly string[]
-  readonly revokedFile?: string
   readonly authenticators?: () => readonly ConfiguredAuthenticator[]
   readonly filters?: () => readonly ConfiguredFilter[]
   /** Where homes lie for users that commands make without one. */
@@ -98,9 +105,8 @@ export function openAccounts(options: AccountsOptions): Accounts {
     filters: options.filters ?? (() => []),
     onlyAllowed: options.onlyAllowed === true,
   })
-  const readLists = (): ReturnType<typeof readCertificateFiles> =>
-    readCertificateFiles(options.trustedAuthorities ?? [], options.revokedFile ?? '')
-  let certificates = readLists()
+  let files: CertificateFiles = options
+  let certificates = readLists(files)
   let settings = options.login
   let sessions: LiveSessions | undefined
   const authority = createLoginAuthority({
@@ -129,16 +135,21 @@ export function openAccounts(options: AccountsOptions): Accounts {
       const localTime = settings.localTime === true
       scope.defer(guardSessions({ store, sessions: live, completion: options.login, clock, log, localTime }))
     },
-    reload() {
-      const next = readLists()
+    reload(next = files) {
+      const read = readLists(next)
       file?.reload()
-      certificates = next
+      certificates = read
+      files = next
     },
     applySettings(next) {
       settings = next
     },
     close: () => scope.close(),
   }
+}
+
+function readLists({ trustedAuthorities = [], revokedFile = '' }: CertificateFiles): CertificateLists {
+  return readCertificateFiles(trustedAuthorities, revokedFile)
 }
 
 function openStore(

@@ -92,15 +92,6 @@ export const serverSchema = {
           ],
           "default": 0
         },
-        "rename_mode": {
-          "type": "integer",
-          "description": "0 and 1 are the same for the storages of this version: 1 allows renaming folders where that is not one step.",
-          "enum": [
-            0,
-            1
-          ],
-          "default": 0
-        },
         "symlink_mode": {
           "type": "integer",
           "description": "0 refuses to create symbolic links, 1 lets users with the permission create links that stay inside their home.",
@@ -139,17 +130,6 @@ export const serverSchema = {
           ],
           "default": 0,
           "x-ours": true
-        },
-        "resume_max_size": {
-          "type": [
-            "number",
-            "string"
-          ],
-          "description": "Largest file whose upload may be resumed where resuming means writing it anew; 0 forbids that.",
-          "x-unit": "size",
-          "minimum": 0,
-          "pattern": "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$",
-          "default": 0
         },
         "umask": {
           "type": "string",

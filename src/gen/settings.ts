@@ -334,8 +334,6 @@ export interface CommonSettings {
   readonly upload_mode: 0 | 1 | 2
   /** 0 carries out changes of mode, owner and times, 1 ignores them silently, 2 ignores them where the storage cannot do them. Default: 0. */
   readonly setstat_mode: 0 | 1 | 2
-  /** 0 and 1 are the same for the storages of this version: 1 allows renaming folders where that is not one step. Default: 0. */
-  readonly rename_mode: 0 | 1
   /** 0 refuses to create symbolic links, 1 lets users with the permission create links that stay inside their home. Default: 0. */
   readonly symlink_mode: 0 | 1
   /** 0 refuses to create hard links, 1 lets users with the permission create them inside their home. Default: 0. */
@@ -344,8 +342,6 @@ export interface CommonSettings {
   readonly chown_mode: 0 | 1
   /** 0 drops set-user-id, set-group-id and sticky bits from requested modes, 1 keeps them. Default: 0. */
   readonly setuid_mode: 0 | 1
-  /** Largest file whose upload may be resumed where resuming means writing it anew; 0 forbids that. Default: 0. */
-  readonly resume_max_size: number | string
   /** Octal mask taken off the mode of new files and folders; empty keeps the process's own. Default: "". */
   readonly umask: string
   /** What the SSH banner says: empty names the version, "short" does not. Default: "". */

@@ -21,6 +21,7 @@ const readLive = [
   ...['$schema', 'log.level', 'common.grace_time', 'common.upload_mode', 'common.setstat_mode'],
   ...['common.symlink_mode', 'common.hardlink_mode', 'common.chown_mode', 'common.setuid_mode'],
   ...['events.checksum', 'events.max_attempts', 'plugins'],
+  ...['sftpd.trusted_user_ca_keys', 'sftpd.revoked_user_certs_file'],
 ]
 /** Keys for which the SSH server listens anew. */
 const ofTheDoor = [
@@ -82,11 +83,17 @@ async function attempt(parts: Parts): Promise<ReloadOutcome> {
 /** Each part that is touched takes its settings over. What can fail comes first, so that a failure changes nothing. */
 async function takeOver(parts: Parts, next: Config, changed: readonly string[]): Promise<void> {
   const { options, current, log, door, host, accounts, events, roster } = parts
-  accounts.reload()
+  const settings = accountSettings(next)
   const entries = await lockedEntries(next, { frozen: options.frozen === true })
   const graceMs = millisecondsOf(next.settings.common.grace_time)
-  if (changed.some(isOfTheDoor)) await door.replace(next, graceMs)
-  accounts.applySettings(accountSettings(next).login)
+  accounts.reload(settings)
+  if (changed.some(isOfTheDoor)) {
+    await door.replace(next, graceMs).catch((error: unknown) => {
+      accounts.reload(accountSettings(current.config))
+      throw error
+    })
+  }
+  accounts.applySettings(settings.login)
   if (options.logLevel === undefined) log.setLevel(next.settings.log.level)
   current.config = next
   // Also without a change: address filters read their lists again, and what has given up tries once more.

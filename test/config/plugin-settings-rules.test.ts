@@ -76,8 +76,8 @@ describe('the settings of a configured plugin', () => {
     await install(folder.path)
     const text = `{ "plugins": [{ "type": "ipfilter", "source": "acme-auth", "settings": { "retrys": 1 } }] }`
     expect(lines(read(folder.path, text).problems)).toEqual([
-      '1:74 plugins[0].settings.url: is missing',
-      '1:76 plugins[0].settings.retrys: is no setting of this plugin; did you mean "retries"?',
+      '1:72 plugins[0].settings.url: is missing',
+      '1:74 plugins[0].settings.retrys: is no setting of this plugin; did you mean "retries"?',
     ])
   })
 

@@ -150,6 +150,16 @@ describe.skipIf(missing !== undefined)(
         writeFileSync(join(keys, 'revoked.json'), '[]')
         await good(['reload'])
         expect(await attempt('-n', 'certified')).toBe(0)
+
+        // Another file is read from the reload on that names it, without a restart.
+        const settings = readFileSync(running.configFile, 'utf8')
+        writeFileSync(join(keys, 'elsewhere.json'), JSON.stringify([fingerprint]))
+        writeFileSync(running.configFile, settings.replace('revoked.json', 'elsewhere.json'))
+        expect(await good(['reload'])).toBe('Took over: sftpd.revoked_user_certs_file\n')
+        expect(await attempt('-n', 'certified')).not.toBe(0)
+        writeFileSync(running.configFile, settings)
+        await good(['reload'])
+        expect(await attempt('-n', 'certified')).toBe(0)
       },
     )
 
