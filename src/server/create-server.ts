@@ -15,7 +15,7 @@ import { openPartJournal, sweepAllParts } from '../files/part-journal.ts'
 import { type PluginHost, startPluginHost } from '../host/host.ts'
 import { createBufferPool } from '../sftp/buffer-pool.ts'
 import { packetBufferBytes } from '../sftp/serve-session.ts'
-import type { OpenSession } from '../ssh/connection.ts'
+import type { OpenSession } from '../ssh/connection-context.ts'
 import { createDisks } from '../storage/disks.ts'
 import { backends } from '../storage/index.ts'
 import { type ProgramLogger, openLogger } from '../telemetry/logger.ts'
@@ -117,7 +117,7 @@ async function openParts(
   )
   const serve = openFiles({ current, accounts, events, keepers, log, meter }, scope)
   const firstAccount = isFirstStart ? await makeFirstAccount(config, accounts) : undefined
-  const door = await openDoor(options, { authority: accounts.authority, serve, events, log })
+  const door = await openDoor(options, { authority: accounts.authority, serve, events, log, meter })
   accounts.attachSessions(door)
   const setGrace = closeDoorFirst(door, current, scope)
 
@@ -247,11 +247,12 @@ interface DoorNeeds {
   readonly serve: OpenSession
   readonly events: OpenEventLog
   readonly log: ProgramLogger
+  readonly meter: Meter
 }
 
-function openDoor({ config, devPlugins }: ServerOptions, { authority, serve, events, log }: DoorNeeds) {
+function openDoor({ config, devPlugins }: ServerOptions, needs: DoorNeeds) {
   return openSshDoor({
-    ...{ config, authority, serve, events, log: log.with({ part: 'ssh' }) },
+    ...{ ...needs, config, log: needs.log.with({ part: 'ssh' }) },
     loopbackOnly: devPlugins === true,
   })
 }

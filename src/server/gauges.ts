@@ -6,6 +6,10 @@ export function tellGauges({ door, log }: Parts, meter: Meter): void {
   const connections = door.connections()
   meter.set('sftpgo_connections', connections.length)
   meter.set(
+    'sftpgo_connections_half_open',
+    connections.filter(({ username }) => username === undefined).length,
+  )
+  meter.set(
     'sftpgo_sessions',
     connections.reduce((sum, { sessions }) => sum + sessions, 0),
   )

@@ -1,8 +1,9 @@
 import type { LoginAuthority } from '../accounts/login-conversation.ts'
 import type { Logger } from '../base/log.ts'
+import type { Meter } from '../base/meter.ts'
 import type { Config } from '../config/load-config.ts'
 import type { EventLog } from '../events/event-log.ts'
-import type { OpenSession } from '../ssh/connection.ts'
+import type { OpenSession } from '../ssh/connection-context.ts'
 import { type ConnectionInfo, type SshServer, startSshServer } from '../ssh/ssh-server.ts'
 import { sshOptions } from './ssh-options.ts'
 
@@ -14,6 +15,7 @@ export interface SshDoorOptions {
   readonly serve: OpenSession
   readonly events: Pick<EventLog, 'recordLog'>
   readonly log: Logger
+  readonly meter: Meter
 }
 
 /** The SSH server, which a reload may exchange: who is inside stays with the old one until they are done. */
@@ -30,14 +32,14 @@ export interface SshDoor {
 
 /** Opens the door. */
 export async function openSshDoor(options: SshDoorOptions): Promise<SshDoor> {
-  const { authority, serve, events, log, loopbackOnly } = options
+  const { authority, serve, events, log, meter, loopbackOnly } = options
   const start = async (config: Config, before?: SshServer): Promise<SshServer> => {
     const settings = sshOptions(config, { loopbackOnly })
     // A port that was chosen freely stays the same when the server listens anew.
     const bindings = settings.bindings.map((binding, index) =>
       binding.port === 0 ? { ...binding, port: before?.addresses[index]?.port ?? 0 } : binding,
     )
-    return startSshServer({ ...settings, bindings, authority, serve, events, log })
+    return startSshServer({ ...settings, bindings, authority, serve, events, log, meter })
   }
   let config = options.config
   let ssh = await start(config)

@@ -1,3 +1,5 @@
+import { silentMeter, type Meter } from '../base/meter.ts'
+
 /** How many connections there may be. Zero means: no limit. */
 export interface ConnectionLimits {
   readonly total: number
@@ -17,16 +19,25 @@ export interface Counted {
   destroy(reason: string): void
 }
 
+/** There was no place for a connection. */
+export interface Full {
+  readonly refused: string
+  /** Which limit it was, for who counts. */
+  readonly by: 'limit-address' | 'limit-total'
+}
+
 /** Who is connected, counted by address and by user. */
 export class ConnectionRegistry<C extends Counted> {
   readonly #limits: ConnectionLimits
+  readonly #meter: Pick<Meter, 'add'>
   readonly #all = new Set<C>()
   readonly #halfOpen = new Set<C>()
   readonly #byAddress = new Map<string, Set<C>>()
   readonly #sessionsByUser = new Map<string, number>()
 
-  constructor(limits: ConnectionLimits) {
+  constructor(limits: ConnectionLimits, meter: Pick<Meter, 'add'> = silentMeter) {
     this.#limits = limits
+    this.#meter = meter
   }
 
   get size(): number {
@@ -47,15 +58,15 @@ export class ConnectionRegistry<C extends Counted> {
    * Where there are too many, the stranger who got least far has to go: a flood of silent connections then takes
    * only each other's places, and a login beside it succeeds.
    */
-  enter(connection: C): { readonly refused: string } | undefined {
+  enter(connection: C): Full | undefined {
     const here = connection.address === '' ? undefined : this.#byAddress.get(connection.address)
     const halfOpenHere = here === undefined ? [] : [...here].filter((each) => this.#halfOpen.has(each))
     const { total, perAddress, halfOpen, halfOpenPerAddress } = this.#limits
     if (isFull(perAddress, here?.size ?? 0) && !this.#evict(halfOpenHere))
-      return { refused: 'too many connections from this address' }
+      return { refused: 'too many connections from this address', by: 'limit-address' }
     if (isFull(halfOpenPerAddress, halfOpenHere.length)) this.#evict(halfOpenHere)
     if (isFull(total, this.#all.size) && !this.#evict(this.#halfOpen))
-      return { refused: 'too many connections' }
+      return { refused: 'too many connections', by: 'limit-total' }
     if (isFull(halfOpen, this.#halfOpen.size)) this.#evict(this.#halfOpen)
     this.#add(connection)
     return undefined
@@ -109,6 +120,7 @@ export class ConnectionRegistry<C extends Counted> {
     }
     if (worst === undefined) return false
     this.leave(worst)
+    this.#meter.add('sftpgo_connections_evicted_total')
     worst.destroy('evicted for a newer connection')
     return true
   }

@@ -1,83 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { LoginAuthority, LoginConversation } from '../accounts/login-conversation.ts'
+import type { LoginConversation } from '../accounts/login-conversation.ts'
 import type { Principal } from '../accounts/principal.ts'
-import type { Clock } from '../base/clock.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
-import type { EventLog } from '../events/event-log.ts'
-import type { ByteStream } from '../sftp/byte-stream.ts'
-import type { SftpSession } from '../sftp/session.ts'
-import type { ChannelStream, WindowLimits } from './channel-stream.ts'
+import { Arrival, socketAddress, type Greeted } from './arrival.ts'
 import { Channels } from './channels.ts'
-import type { ConnectionRegistry, Counted } from './connection-registry.ts'
-import { parseGreeting } from './greeting.ts'
-import type { HostKey, Negotiated, Offer, SshLibrary, Transport } from './library.ts'
-import { Login, type LoginSettings } from './login.ts'
+import type { ConnectionContext, ProxyExpectation } from './connection-context.ts'
+import type { Counted } from './connection-registry.ts'
+import { GuestSessions } from './guest-sessions.ts'
+import { Keepalive } from './keepalive.ts'
+import { KeyAge } from './key-age.ts'
+import type { Negotiated, Transport } from './library.ts'
+import { Login } from './login.ts'
 import { disconnectReason, message, type DisconnectReason } from './messages.ts'
-import type { PacketPool } from './packet-pool.ts'
-import { parseProxyHeader } from './proxy-header.ts'
 import { readInto } from './read-into.ts'
-import { ReadMemory, type ReadPool } from './read-memory.ts'
-import type { TurnBudget } from './turn-budget.ts'
+import { ReadMemory } from './read-memory.ts'
+import { SocketTurns } from './socket-turns.ts'
 import { buildMessage, escapedForLog, ProtocolError } from './wire.ts'
 
-/** What all connections of a server share. */
-export interface ConnectionContext {
-  readonly library: SshLibrary
-  readonly offer: Offer
-  readonly hostKeys: readonly HostKey[]
-  readonly settings: ConnectionSettings
-  readonly authority: LoginAuthority
-  readonly registry: ConnectionRegistry<Connection>
-  readonly budget: TurnBudget
-  readonly pool: PacketPool
-  readonly readPool: ReadPool
-  readonly serve: OpenSession
-  readonly log: Logger
-  readonly clock: Clock
-  readonly events: Pick<EventLog, 'recordLog'>
-}
-
-/** Bounds and times of connections. */
-export interface ConnectionSettings {
-  /** What we call ourselves, without `SSH-2.0-`. */
-  readonly software: string
-  readonly login: LoginSettings
-  readonly windows: WindowLimits
-  readonly mostChannels: number
-  /** From the accepted socket to the end of the login, whatever was sent meanwhile. */
-  readonly loginGraceMs: number
-  /** Without SFTP requests; 0: for ever. */
-  readonly idleMs: number
-  readonly keepaliveMs: number
-  readonly keepalivesUnanswered: number
-  readonly rekeyBytes: number
-  readonly rekeyMs: number
-  /** A key exchange takes no longer. */
-  readonly exchangeMs: number
-}
-
-/** Serves SFTP for somebody who is logged in, on a stream that waits until it is started. */
-export type OpenSession = (stream: ByteStream, session: SessionOpening) => SftpSession | Promise<SftpSession>
-
-/** Who opened a session. */
-export interface SessionOpening {
-  readonly principal: Principal
-  /** What the client calls itself, without `SSH-2.0-`, escaped. */
-  readonly clientVersion: string
-}
-
-/** Whether a PROXY header is expected before anything else. */
-export type ProxyExpectation = 'none' | 'optional' | 'required' | 'ignored'
-
 type Phase =
-  /** Waiting for a PROXY header. */
-  | 'proxy'
-  /** The address is being checked. */
-  | 'admission'
-  /** Waiting for the client's first line. */
-  | 'greeting'
+  /** A PROXY header, the check of the address, the first line. */
+  | 'arriving'
   /** First key exchange. */
   | 'exchange'
   | 'login'
@@ -86,20 +30,7 @@ type Phase =
   | 'closing'
   | 'closed'
 
-const progressOf: Readonly<Record<Phase, number>> = {
-  proxy: 0,
-  admission: 1,
-  greeting: 1,
-  exchange: 2,
-  login: 3,
-  open: Infinity,
-  closing: 0,
-  closed: 0,
-}
-
 /** Times that no setting changes, in milliseconds. */
-const proxyHeaderMs = 10_000
-const optionalProxyMs = 1_000
 const greetingMs = 30_000
 const closingMs = 2_000
 /** Output a stranger may leave unread; then it is no client. */
@@ -109,79 +40,82 @@ const guestBacklog = 4 * 1024 * 1024
 /** Answers held back by a key exchange that does not end. */
 const mostHeldBytes = 1024 * 1024
 
-const nothing = Buffer.alloc(0)
-
-interface ServedSession {
-  readonly stream: ChannelStream
-  session: SftpSession | undefined
-  progress: number
-}
-
 /** One client from its socket to the goodbye. */
 export class Connection implements Counted {
   readonly id = randomBytes(8).toString('hex')
   readonly since: number
   readonly #socket: Socket
   readonly #context: ConnectionContext
-  readonly #proxy: ProxyExpectation
-  #phase: Phase
+  readonly #arrival: Arrival
+  readonly #reads: ReadMemory
+  readonly #turns: SocketTurns
+  readonly #keepalive: Keepalive
+  readonly #keyAge: KeyAge
+  readonly #accepted: number
+  #phase: Phase = 'arriving'
   #phaseSince: number
+  #lastActive: number
   #address: string
   #clientVersion = ''
-  #received: Buffer | undefined
+  #unchecked = false
+  #counted = false
   #transport: Transport | undefined
+  #negotiated: Negotiated | undefined
   #login: Login | undefined
   #conversation: LoginConversation | undefined
-  /** An address filter could not answer, and its entry lets such addresses in. */
-  #unchecked = false
-  #channels: Channels | undefined
   #principal: Principal | undefined
-  #negotiated: Negotiated | undefined
-  readonly #sessions = new Set<ServedSession>()
-  #counted = false
-  #heard = true
-  #unanswered = 0
-  #lastHeard: number
-  #lastProbe: number
-  #lastActive: number
-  #exchangeSince: number
-  #exchangeWatched = false
-  #receiving = false
-  #corked = false
-  #turnPlanned = false
-  #endOfTurn: (() => void)[] = []
+  #channels: Channels | undefined
+  #sessions: GuestSessions | undefined
+  /** Strangers' bytes that wait for their turn. */
   #queued: Buffer[] = []
-  readonly #reads: ReadMemory
-  /** The pool's memory that this turn's packets lie in. */
-  #lent: Buffer[] = []
   #paused = false
   #draining = false
-  /** Our questions that are not answered yet, oldest first. */
-  readonly #asked: (() => void)[] = []
 
   constructor(socket: Socket, proxy: ProxyExpectation, context: ConnectionContext) {
+    const { authority, clock, log, meter, pool, settings } = context
     this.#socket = socket
     this.#context = context
-    this.#proxy = proxy
     this.#reads = new ReadMemory(context.readPool)
     // Behind a proxy the address is not known yet.
-    this.#address =
-      proxy === 'optional' || proxy === 'required' ? '' : plainAddress(socket.remoteAddress ?? '')
-    const now = context.clock.monotonic()
-    this.since = context.clock.now()
-    this.#phase = proxy === 'none' ? 'admission' : 'proxy'
-    this.#phaseSince = this.#lastHeard = this.#lastProbe = this.#lastActive = this.#exchangeSince = now
-    this.#accepted = now
+    this.#address = proxy === 'optional' || proxy === 'required' ? '' : socketAddress(socket)
+    const now = clock.monotonic()
+    this.since = clock.now()
+    this.#accepted = this.#phaseSince = this.#lastActive = now
+    this.#arrival = new Arrival({
+      ...{ socket, proxy, authority, software: settings.software, log, meter },
+      count: (address) => this.#count(address),
+      listen: () => this.#listen(),
+      greeted: (guest) => this.#greeted(guest),
+      refused: (reason) => this.destroy(reason),
+    })
+    this.#turns = new SocketTurns({ socket, pool, endPlanned: () => this.#safely(() => this.#endTurn()) })
+    this.#keepalive = new Keepalive({
+      everyMs: settings.keepaliveMs,
+      mostUnanswered: settings.keepalivesUnanswered,
+      now,
+      ask: () => this.#transport?.send(buildMessage(message.globalRequest, 'keepalive@openssh.com', true)),
+    })
+    this.#keyAge = new KeyAge(settings, now)
   }
-
-  readonly #accepted: number
 
   get address(): string {
     return this.#address
   }
 
   get progress(): number {
-    return progressOf[this.#phase]
+    switch (this.#phase) {
+      case 'arriving':
+        return this.#arrival.stage === 'proxy' ? 0 : 1
+      case 'exchange':
+        return 2
+      case 'login':
+        return 3
+      case 'open':
+        return Infinity
+      case 'closing':
+      case 'closed':
+        return 0
+    }
   }
 
   get principal(): Principal | undefined {
@@ -197,7 +131,7 @@ export class Connection implements Counted {
   }
 
   get sessionCount(): number {
-    return this.#sessions.size
+    return this.#sessions?.size ?? 0
   }
 
   /** Milliseconds without an SFTP request. */
@@ -213,19 +147,12 @@ export class Connection implements Counted {
     socket.on('drain', () => this.#drained())
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 60_000)
-    if (this.#phase === 'admission') return this.#enter()
-    if (!this.#count()) return
-    this.#listen()
-    socket.resume()
+    this.#arrival.begin()
   }
 
   /** Looks after times and silence; called for every connection about twice a second. */
   sweep(now: number): void {
-    if (this.#heard) {
-      this.#heard = false
-      this.#unanswered = 0
-      this.#lastHeard = now
-    }
+    this.#keepalive.settle(now)
     switch (this.#phase) {
       case 'open':
         return this.#sweepOpen(now)
@@ -234,17 +161,9 @@ export class Connection implements Counted {
         return
       case 'closed':
         return
-      case 'proxy':
-        if (
-          this.#proxy === 'optional' &&
-          this.#received === undefined &&
-          now - this.#accepted > optionalProxyMs
-        )
-          return this.#enter()
-        if (now - this.#accepted > proxyHeaderMs) return this.destroy('no PROXY header in time')
+      case 'arriving':
+        this.#arrival.sweep(now - this.#accepted)
         break
-      case 'admission':
-      case 'greeting':
       case 'exchange':
       case 'login':
         break
@@ -255,19 +174,10 @@ export class Connection implements Counted {
   /** Says goodbye and hangs up. */
   end(reason: DisconnectReason, text: string): void {
     if (this.#phase === 'closing' || this.#phase === 'closed') return
-    this.#finishTurn() // what sessions have said so far
+    this.#turns.finish() // what sessions have said so far
     this.#enterPhase('closing')
     this.#transport?.disconnect(reason, text)
     this.#hangUp()
-  }
-
-  /** Ends our side of the connection and lets go of everything but the socket. */
-  #hangUp(): void {
-    this.#release()
-    this.#finishTurn()
-    this.#socket.end()
-    // What still comes in is read and thrown away: hanging up on unread bytes would destroy our goodbye.
-    this.#socket.resume()
   }
 
   /** Hangs up without a word. */
@@ -282,11 +192,7 @@ export class Connection implements Counted {
   drain(): boolean {
     this.#draining = true
     this.#channels?.refuseMore()
-    if (this.#phase !== 'open') return true
-    for (const { session, stream } of this.#sessions) {
-      if (session === undefined || session.outstanding > 0 || stream.queuedBytes > 0) return false
-    }
-    return true
+    return this.#phase !== 'open' || this.#sessions?.busy !== true
   }
 
   // ------------------------------------------------------------------------------------------ before the login
@@ -301,113 +207,46 @@ export class Connection implements Counted {
 
   /** Where the next bytes go. Bulk is what a single session receives; other bytes are few. */
   #nextRead(): Buffer {
-    const [served, second] = this.#sessions
-    const single = this.#phase === 'open' && second === undefined ? served : undefined
+    const single = this.#phase === 'open' ? this.#sessions?.single : undefined
     // What an exchange of keys has received is looked at until its end.
     const known = this.#transport?.exchanging === true ? undefined : single
-    return this.#reads.next(single !== undefined, known?.stream.stillNeeded)
+    return this.#reads.next(single !== undefined, known?.stillNeeded)
   }
 
   #data(chunk: Buffer): void {
-    this.#heard = true
+    this.#keepalive.heard()
     switch (this.#phase) {
       case 'open':
         return this.#safely(() => this.#receive(chunk))
       case 'exchange':
       case 'login':
         return this.#receiveInTurn(chunk)
-      case 'proxy':
-        this.#collect(chunk)
-        return this.#readProxyHeader()
-      case 'greeting':
-        this.#collect(chunk)
-        return this.#readGreeting()
-      case 'admission':
-        this.#socket.pause()
-        return this.#collect(chunk)
+      case 'arriving':
+        return this.#arrival.data(chunk)
       case 'closing':
       case 'closed':
     }
   }
 
-  #collect(chunk: Buffer): void {
-    this.#received = this.#received === undefined ? chunk : Buffer.concat([this.#received, chunk])
-  }
-
-  #readProxyHeader(): void {
-    const bytes = this.#received ?? Buffer.alloc(0)
-    const header = parseProxyHeader(bytes)
-    switch (header.at) {
-      case 'incomplete':
-        return
-      case 'malformed':
-        return this.destroy('malformed PROXY header')
-      case 'absent':
-        if (this.#proxy === 'required') return this.destroy('no PROXY header')
-        return this.#enter()
-      case 'present': {
-        const rest = bytes.subarray(header.length)
-        this.#received = rest.length > 0 ? rest : undefined
-        return this.#enter(this.#proxy === 'ignored' ? undefined : header.address)
-      }
-    }
-  }
-
-  /** Counts the connection under its real address and asks whether that may connect. */
-  #enter(said?: string): void {
-    if (this.#counted) this.#context.registry.leave(this)
-    this.#address = plainAddress(said ?? this.#socket.remoteAddress ?? '')
-    this.#enterPhase('admission')
-    this.#socket.pause()
-    if (!this.#count()) return
-    this.#context.authority.admit(this.#address).then(
-      (admission) => {
-        if (this.#phase !== 'admission') return
-        if (admission.admitted) {
-          this.#unchecked = admission.unchecked === true
-          return this.#greet()
-        }
-        this.#context.log.info('connection refused', { address: this.#address, reason: admission.reason })
-        this.destroy(admission.reason)
-      },
-      (error: unknown) => {
-        this.#context.log.error('address could not be checked', { error: messageOf(error) })
-        this.destroy('address could not be checked')
-      },
-    )
-  }
-
   /** Takes a place among the connections; false when there was none. */
-  #count(): boolean {
-    const full = this.#context.registry.enter(this)
+  #count(address: string): boolean {
+    const { registry, log, meter } = this.#context
+    if (this.#counted) registry.leave(this)
+    this.#address = address
+    const full = registry.enter(this)
     this.#counted = full === undefined
     if (full === undefined) return true
-    this.#context.log.info('connection refused', { address: this.#address, reason: full.refused })
+    meter.add('sftpgo_connections_refused_total', 1, { by: full.by })
+    log.info('connection refused', { address, reason: full.refused })
     this.destroy(full.refused)
     return false
   }
 
-  #greet(): void {
-    this.#enterPhase('greeting')
-    this.#socket.write(`SSH-2.0-${this.#context.settings.software}\r\n`)
-    if (this.#proxy === 'none') this.#listen()
-    this.#socket.resume()
-    if (this.#received !== undefined) this.#readGreeting()
-  }
-
-  #readGreeting(): void {
-    const bytes = this.#received ?? Buffer.alloc(0)
-    const greeting = parseGreeting(bytes)
-    if (greeting.at === 'incomplete') return
-    if (greeting.at === 'refused') {
-      this.#context.log.debug('connection refused', { address: this.#address, reason: greeting.reason })
-      return this.destroy(greeting.reason)
-    }
-    this.#clientVersion = escapedForLog(greeting.version)
-    this.#received = undefined
+  #greeted({ clientVersion, bytes, unchecked }: Greeted): void {
+    this.#clientVersion = clientVersion
+    this.#unchecked = unchecked
     this.#transport = this.#openTransport()
     this.#enterPhase('exchange')
-    this.#exchangeWatched = true
     this.#receiveInTurn(bytes)
   }
 
@@ -425,7 +264,7 @@ export class Connection implements Counted {
         pool: this.#context.pool,
       },
       {
-        write: (bytes, lent) => this.#write(bytes, lent),
+        write: (bytes, lent) => this.#turns.write(bytes, lent),
         payload: (payload) => this.#payload(payload),
         exchanged: (first, negotiated) => this.#exchanged(first, negotiated),
         disconnected: (reason, text) => this.#hungUp(reason, text),
@@ -436,13 +275,15 @@ export class Connection implements Counted {
 
   #exchanged(first: boolean, negotiated: Negotiated): void {
     this.#negotiated = negotiated
-    this.#exchangeSince = this.#context.clock.monotonic()
-    this.#exchangeWatched = false
+    this.#keyAge.renewed(this.#context.clock.monotonic())
+    this.#context.meter.add('sftpgo_key_exchanges_total', 1, { kex: negotiated.kex })
     if (!first) return this.#channels?.pump()
+    if (this.#transport !== undefined) this.#beginLogin(this.#transport)
+  }
+
+  #beginLogin(transport: Transport): void {
     this.#enterPhase('login')
-    const { authority, settings, log } = this.#context
-    const transport = this.#transport
-    if (transport === undefined) return
+    const { authority, settings, log, meter } = this.#context
     this.#conversation = authority.begin({
       ...(this.#unchecked && { unchecked: true }),
       connectionId: this.id,
@@ -454,6 +295,7 @@ export class Connection implements Counted {
       conversation: this.#conversation,
       settings: settings.login,
       log: log.with({ connection: this.id, address: this.#address }),
+      meter,
       granted: (principal) => this.#granted(principal),
       end: (reason, text) => this.end(reason, text),
     })
@@ -472,127 +314,80 @@ export class Connection implements Counted {
     })
   }
 
+  #sweepStranger(now: number): void {
+    const age = now - this.#accepted
+    const patience = this.#context.settings.loginGraceMs
+    const at = this.#phase === 'arriving' ? this.#arrival.stage : this.#phase
+    if (age <= (at === 'greeting' ? Math.min(patience, greetingMs) : patience)) return
+    if (this.#phase === 'closed') return // the arrival ended it
+    this.#context.meter.add('sftpgo_login_grace_lapses_total', 1, { at })
+    if (at === 'login') this.end(disconnectReason.byApplication, 'Login grace time is over')
+    else this.destroy('login grace time over')
+  }
+
   // ------------------------------------------------------------------------------------------------ logged in
 
   #granted(principal: Principal): void {
     const transport = this.#transport
     if (transport === undefined || this.#phase !== 'login') return
+    const { clock, log, registry, serve } = this.#context
     this.#enterPhase('open')
     this.#principal = principal
-    this.#lastActive = this.#context.clock.monotonic()
-    this.#context.registry.promote(this)
+    this.#lastActive = clock.monotonic()
+    registry.promote(this)
     this.#login = undefined
     this.#conversation?.end()
     this.#conversation = undefined
     transport.allowRekeys()
-    this.#channels = this.#openChannels(transport, principal)
+    const own = log.with(this.#logFields())
+    this.#sessions = new GuestSessions({ principal, clientVersion: this.#clientVersion, serve, log: own })
+    this.#channels = this.#openChannels(transport, this.#sessions, principal, own)
     if (this.#draining) this.#channels.refuseMore()
     this.#channels.announceHostKeys()
   }
 
-  #openChannels(transport: Transport, principal: Principal): Channels {
-    const { settings, hostKeys, registry, log } = this.#context
+  #openChannels(transport: Transport, sessions: GuestSessions, principal: Principal, log: Logger): Channels {
+    const { settings, hostKeys, registry } = this.#context
     const { username, max_sessions: most } = principal.user
     return new Channels({
       link: {
         transport,
         socketBacklog: () => this.#socket.writableLength,
         pool: this.#context.pool,
-        atEndOfTurn: (action) => this.#atEndOfTurn(action),
-        ping: (answered) => this.#ping(answered),
+        atEndOfTurn: (action) => this.#turns.atEnd(action),
+        ping: (answered) => this.#keepalive.ask(answered),
       },
       windows: settings.windows,
       mostChannels: settings.mostChannels,
       hostKeys,
-      log: log.with({ connection: this.id, username }),
+      log,
       enter: () => {
         const leave = registry.enterSession(username, most)
         return leave === undefined ? { refused: 'Too many sessions of this user' } : { leave }
       },
-      answered: () => this.#asked.shift()?.(),
-      serve: (stream) => this.#serve(stream, principal),
+      answered: () => this.#keepalive.answered(),
+      serve: (stream) => sessions.open(stream),
     })
   }
 
-  #serve(stream: ChannelStream, principal: Principal): void {
-    const served: ServedSession = { stream, session: undefined, progress: 0 }
-    this.#sessions.add(served)
-    const over = (): void => void this.#sessions.delete(served)
-    const began = (session: SftpSession): void => {
-      served.session = session
-      session.ended.then(over, over)
-    }
-    const failed = (error: unknown): void => {
-      over()
-      this.#context.log.error('session could not be opened', {
-        ...this.#logFields(),
-        error: messageOf(error),
-      })
-      stream.end(1)
-    }
-    try {
-      const opening = this.#context.serve(stream, { principal, clientVersion: this.#clientVersion })
-      if (opening instanceof Promise) opening.then(began, failed)
-      else began(opening)
-    } catch (error) {
-      failed(error)
-    }
-  }
-
   #sweepOpen(now: number): void {
-    const { settings } = this.#context
-    for (const served of this.#sessions) {
-      const progress = served.stream.progress
-      const working = (served.session?.outstanding ?? 0) > 0 && served.stream.queuedBytes === 0
-      if (progress !== served.progress || working) this.#lastActive = now
-      served.progress = progress
-    }
-    if (settings.idleMs > 0 && now - this.#lastActive > settings.idleMs)
+    const { idleMs } = this.#context.settings
+    if (this.#sessions?.moved() === true) this.#lastActive = now
+    if (idleMs > 0 && now - this.#lastActive > idleMs)
       return this.end(disconnectReason.byApplication, 'Idle for too long')
-    this.#sweepExchange(now)
-    if (now - this.#exchangeSince > settings.rekeyMs) this.#transport?.rekey()
-    this.#probe(now)
-  }
-
-  /** A peer that is gone without a word is noticed by its silence. */
-  #probe(now: number): void {
-    const { keepaliveMs, keepalivesUnanswered } = this.#context.settings
-    if (keepaliveMs <= 0 || now - Math.max(this.#lastHeard, this.#lastProbe) < keepaliveMs) return
-    if (this.#unanswered >= keepalivesUnanswered) return this.destroy('the client is silent')
-    this.#unanswered += 1
-    this.#lastProbe = now
-    this.#ping(() => {})
-  }
-
-  #ping(answered: () => void): void {
-    this.#asked.push(answered)
-    this.#transport?.send(buildMessage(message.globalRequest, 'keepalive@openssh.com', true))
-  }
-
-  #sweepStranger(now: number): void {
-    const age = now - this.#accepted
-    const patience = this.#context.settings.loginGraceMs
-    if (age <= (this.#phase === 'greeting' ? Math.min(patience, greetingMs) : patience)) return
-    if (this.#phase === 'login') this.end(disconnectReason.byApplication, 'Login grace time is over')
-    else this.destroy('login grace time over')
-  }
-
-  #sweepExchange(now: number): void {
-    const exchanging = this.#transport?.exchanging === true
-    if (exchanging && !this.#exchangeWatched) this.#exchangeSince = now
-    this.#exchangeWatched = exchanging
-    if (exchanging && now - this.#exchangeSince > this.#context.settings.exchangeMs)
-      this.destroy('a key exchange that does not end')
+    const keys = this.#keyAge.sweep(this.#transport?.exchanging === true, now)
+    if (keys === 'stuck') return this.destroy('a key exchange that does not end')
+    if (keys === 'old') this.#transport?.rekey()
+    if (!this.#keepalive.probe(now)) this.destroy('the client is silent')
   }
 
   // ---------------------------------------------------------------------------------------------- in both states
 
   #receive(chunk: Buffer): void {
     if (this.#phase === 'closing' || this.#phase === 'closed') return
-    this.#receiving = true
+    this.#turns.beginReceiving()
     this.#transport?.receive(chunk)
-    this.#receiving = false
-    this.#finishTurn()
+    this.#turns.endReceiving()
     this.#checkOutput()
   }
 
@@ -618,87 +413,6 @@ export class Connection implements Counted {
     return this.#login?.handle(payload) ?? false
   }
 
-  #hungUp(reason: number, text: string): void {
-    this.#context.log.debug('client says goodbye', {
-      ...this.#logFields(),
-      reason,
-      text: escapedForLog(text, 100),
-    })
-    this.#enterPhase('closing')
-    this.#hangUp()
-  }
-
-  #failed(error: Error): void {
-    const during = this.#phase
-    if (during === 'exchange') this.#recordLog(4, error.message)
-    const level = this.#principal === undefined ? 'debug' : 'info'
-    this.#context.log[level]('connection broken off', { ...this.#logFields(), during, error: error.message })
-    this.#enterPhase('closing')
-    this.#hangUp()
-  }
-
-  #write(bytes: Uint8Array, lent: Buffer | undefined): void {
-    if (lent !== undefined) this.#lent.push(lent)
-    if (!this.#corked) {
-      // One system call for the packets of a turn.
-      this.#corked = true
-      this.#socket.cork()
-      this.#planTurn()
-    }
-    this.#socket.write(bytes)
-  }
-
-  #atEndOfTurn(action: () => void): void {
-    this.#endOfTurn.push(action)
-    this.#planTurn()
-  }
-
-  #planTurn(): void {
-    if (this.#receiving || this.#turnPlanned) return
-    this.#turnPlanned = true
-    setImmediate(() => {
-      this.#turnPlanned = false
-      this.#safely(() => {
-        this.#finishTurn()
-        this.#checkOutput()
-      })
-    })
-  }
-
-  /** A mistake of ours ends one connection, never the process. */
-  #safely(action: () => void): void {
-    try {
-      action()
-    } catch (error) {
-      this.#context.log.error('connection failed', { ...this.#logFields(), error: messageOf(error) })
-      this.destroy('internal error')
-    }
-  }
-
-  #finishTurn(): void {
-    const actions = this.#endOfTurn
-    if (actions.length > 0) {
-      this.#endOfTurn = []
-      for (const action of actions) action()
-    }
-    if (this.#corked) {
-      this.#corked = false
-      if (this.#lent.length > 0) this.#giveBackWhenSent()
-      this.#socket.uncork()
-    }
-    if (this.#endOfTurn.length > 0) this.#planTurn()
-  }
-
-  /** The pool's memory of this turn is free when everything up to here is sent; on an error it is left to the collector. */
-  #giveBackWhenSent(): void {
-    const lent = this.#lent
-    this.#lent = []
-    const { pool } = this.#context
-    this.#socket.write(nothing, (error) => {
-      if (!error) for (const slab of lent) pool.give(slab)
-    })
-  }
-
   /** Nobody makes us hold answers without end by not reading them. */
   #checkOutput(): void {
     const backlog = this.#socket.writableLength
@@ -721,25 +435,51 @@ export class Connection implements Counted {
     this.#socket.resume()
   }
 
-  #enterPhase(phase: Phase): void {
-    this.#phase = phase
-    this.#phaseSince = this.#context.clock.monotonic()
+  #endTurn(): void {
+    this.#turns.finish()
+    this.#checkOutput()
   }
 
-  /** Lets go of everything but the socket. */
-  #release(): void {
-    this.#login?.close()
-    this.#conversation?.end()
-    this.#channels?.drop()
-    if (this.#login !== undefined && !this.#login.tried) this.#recordLog(3, 'no login tried')
-    this.#login = undefined
-    this.#conversation = undefined
-    this.#channels = undefined
-    this.#sessions.clear()
-    this.#transport?.close()
-    this.#endOfTurn = []
-    this.#received = undefined
-    this.#reads.close()
+  /** A mistake of ours ends one connection, never the process. */
+  #safely(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      this.#context.log.error('connection failed', { ...this.#logFields(), error: messageOf(error) })
+      this.destroy('internal error')
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------ how it ends
+
+  #hungUp(reason: number, text: string): void {
+    this.#context.log.debug('client says goodbye', {
+      ...this.#logFields(),
+      reason,
+      text: escapedForLog(text, 100),
+    })
+    this.#enterPhase('closing')
+    this.#hangUp()
+  }
+
+  #failed(error: Error): void {
+    const { log, meter } = this.#context
+    const during = this.#phase
+    if (during === 'exchange') this.#recordLog(4, error.message)
+    meter.add('sftpgo_connections_broken_total', 1, { during })
+    const level = this.#principal === undefined ? 'debug' : 'info'
+    log[level]('connection broken off', { ...this.#logFields(), during, error: error.message })
+    this.#enterPhase('closing')
+    this.#hangUp()
+  }
+
+  /** Ends our side of the connection and lets go of everything but the socket. */
+  #hangUp(): void {
+    this.#release()
+    this.#turns.finish()
+    this.#socket.end()
+    // What still comes in is read and thrown away: hanging up on unread bytes would destroy our goodbye.
+    this.#socket.resume()
   }
 
   #closed(): void {
@@ -749,6 +489,27 @@ export class Connection implements Counted {
     this.#release()
     if (this.#counted) this.#context.registry.leave(this)
     if (principal !== undefined) this.#context.log.info('connection closed', this.#logFields())
+  }
+
+  /** Lets go of everything but the socket. */
+  #release(): void {
+    this.#arrival.close()
+    this.#login?.close()
+    this.#conversation?.end()
+    this.#channels?.drop()
+    if (this.#login !== undefined && !this.#login.tried) this.#recordLog(3, 'no login tried')
+    this.#login = undefined
+    this.#conversation = undefined
+    this.#channels = undefined
+    this.#sessions?.clear()
+    this.#transport?.close()
+    this.#turns.drop()
+    this.#reads.close()
+  }
+
+  #enterPhase(phase: Phase): void {
+    this.#phase = phase
+    this.#phaseSince = this.#context.clock.monotonic()
   }
 
   #recordLog(event: 3 | 4, text: string): void {
@@ -774,9 +535,4 @@ function pong(payload: Buffer): Buffer {
   const answer = Buffer.from(payload)
   answer[0] = message.pong
   return answer
-}
-
-/** An address as people write it: IPv4 inside IPv6 is IPv4. */
-function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }

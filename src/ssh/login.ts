@@ -8,6 +8,7 @@ import type {
 import type { Principal } from '../accounts/principal.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import type { Meter } from '../base/meter.ts'
 import type { Transport } from './library.ts'
 import { disconnectReason, message, type DisconnectReason } from './messages.ts'
 import { buildMessage, Fields, ProtocolError, sshString } from './wire.ts'
@@ -18,6 +19,7 @@ export interface LoginContext {
   readonly conversation: LoginConversation
   readonly settings: LoginSettings
   readonly log: Logger
+  readonly meter: Meter
   granted(principal: Principal): void
   /** Ends the connection with a word to the client. */
   end(reason: DisconnectReason, text: string): void
@@ -39,6 +41,8 @@ const mostNameBytes = 1024
 const mostKeyBytes = 16 * 1024
 const mostAnswerBytes = 4096
 const mostRounds = 10
+
+const methodNames: readonly string[] = ['none', 'publickey', 'password', 'keyboard-interactive']
 
 type State =
   | { readonly at: 'service' }
@@ -171,7 +175,10 @@ export class Login {
     this.#username = request.username
     this.#state = { at: 'deciding' }
     const asked = this.#ask(request)
-    if (asked === undefined) return this.#refuse(request, undefined, undefined)
+    if (asked === undefined) {
+      this.#tally(request, 'unasked')
+      return this.#refuse(request, undefined, undefined)
+    }
     asked.then(
       (answer) => this.#decided(request, answer),
       (error: unknown) => this.#failed(request, error),
@@ -265,10 +272,12 @@ export class Login {
     if (next !== undefined) {
       // Nobody waits for this answer; a grant that came too late is none.
       this.#next = undefined
+      this.#tally(request, 'replaced')
       this.#refusals += 1
       if (this.#refusals >= this.#context.settings.mostAttempts) return this.#tooMany()
       return this.#guarded(() => this.#begin(next))
     }
+    this.#tally(request, answer.verdict)
     switch (answer.verdict) {
       case 'granted':
         this.#state = { at: 'done' }
@@ -315,8 +324,15 @@ export class Login {
   #failed(request: Request, error: unknown): void {
     if (this.#state.at === 'done') return
     this.#context.log.error('login could not be decided', { error: messageOf(error) })
+    this.#tally(request, 'failed')
     // Whatever went wrong, nobody is let in.
     this.#refuse(request, undefined, undefined)
+  }
+
+  /** A client chooses the name of its method: what is none is counted as `other`. */
+  #tally({ method }: Request, answer: Decision['verdict'] | 'unasked' | 'replaced' | 'failed'): void {
+    const known = methodNames.includes(method) ? method : 'other'
+    this.#context.meter.add('sftpgo_auth_requests_total', 1, { method: known, answer })
   }
 
   /** Lets what a client's own bytes break end its connection, also when that happens after a wait. */

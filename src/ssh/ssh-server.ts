@@ -5,17 +5,18 @@ import { systemClock, type Clock } from '../base/clock.ts'
 import { delay } from '../base/deadline.ts'
 import { ConfigError, messageOf } from '../base/errors.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
+import { silentMeter, type Meter } from '../base/meter.ts'
 import { silentEventLog, type EventLog } from '../events/event-log.ts'
 import { nativePacketCiphers } from '../native/packet-ciphers.ts'
 import { chooseAlgorithms, type AlgorithmSettings } from './algorithms.ts'
 import { usualWindows } from './channel-stream.ts'
-import {
-  Connection,
-  type ConnectionContext,
-  type ConnectionSettings,
-  type OpenSession,
-  type ProxyExpectation,
-} from './connection.ts'
+import { Connection } from './connection.ts'
+import type {
+  ConnectionContext,
+  ConnectionSettings,
+  OpenSession,
+  ProxyExpectation,
+} from './connection-context.ts'
 import { ConnectionRegistry } from './connection-registry.ts'
 import { fingerprintOf, loadHostKeys } from './host-keys.ts'
 import { hostKeyAlgorithms, type HostKey, type SshLibrary } from './library.ts'
@@ -61,6 +62,7 @@ export interface SshServerOptions {
   readonly rekeyMs?: number
   readonly proxy?: ProxySettings
   readonly log?: Logger
+  readonly meter?: Meter
   readonly clock?: Clock
   readonly events?: Pick<EventLog, 'recordLog'>
 }
@@ -176,6 +178,7 @@ function prepare(
     log.error('algorithm left out: it failed its test on this machine', { algorithm: name, reason })
   const keyNames = new Set(hostKeys.flatMap((key) => hostKeyAlgorithms(key)))
   const clock = options.clock ?? systemClock
+  const meter = options.meter ?? silentMeter
   const context: ConnectionContext = {
     library,
     offer: library.createOffer({
@@ -187,12 +190,13 @@ function prepare(
     hostKeys,
     settings: connectionSettings(options, choice.publicKeyAlgorithms),
     authority: options.authority,
-    registry: new ConnectionRegistry(registryLimits(options)),
+    registry: new ConnectionRegistry(registryLimits(options), meter),
     budget: createTurnBudget(strangersMs),
     pool: createPacketPool(pooledPackets),
     readPool: createReadPool(pooledReads),
     serve: options.serve,
     log,
+    meter,
     clock,
     events: options.events ?? silentEventLog,
   }
@@ -257,8 +261,10 @@ async function listen(
   // Paused until the address was checked: nobody's bytes are read before that.
   const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
     const expectation = expect(socket)
-    if (expectation === 'refused') socket.destroy()
-    else new Connection(socket, expectation, context).begin()
+    context.meter.add('sftpgo_connections_total')
+    if (expectation !== 'refused') return new Connection(socket, expectation, context).begin()
+    context.meter.add('sftpgo_connections_refused_total', 1, { by: 'proxy-address' })
+    socket.destroy()
   })
   const { address, port } = binding
   await new Promise<void>((resolve, reject) => {

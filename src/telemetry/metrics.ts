@@ -9,7 +9,25 @@ export interface Metric {
 /** Every metric of the server. What is not here is not exported; a test holds the source against this table. */
 export const metrics = {
   sftpgo_connections: gauge('Connections open now'),
-  sftpgo_connections_refused_total: counter('Connections refused before the banner, by who refused', ['by']),
+  sftpgo_connections_half_open: gauge('Connections that are not logged in'),
+  sftpgo_connections_total: counter('Connections accepted'),
+  sftpgo_connections_refused_total: counter(
+    'Connections refused before the key exchange, by who or what refused',
+    ['by'],
+  ),
+  sftpgo_connections_evicted_total: counter('Connections not logged in that had to make room for newer ones'),
+  sftpgo_connections_broken_total: counter('Connections ended because the client broke the protocol', [
+    'during',
+  ]),
+  sftpgo_login_grace_lapses_total: counter(
+    'Connections that were not logged in in time, by how far they got',
+    ['at'],
+  ),
+  sftpgo_key_exchanges_total: counter('Key exchanges completed', ['kex']),
+  sftpgo_auth_requests_total: counter('Authentication requests on the wire by method and answer', [
+    'method',
+    'answer',
+  ]),
   sftpgo_sessions: gauge('SFTP sessions open now'),
   sftpgo_sessions_total: counter('SFTP sessions opened'),
   sftpgo_logins_total: counter('Login attempts by method and verdict', ['method', 'verdict']),
