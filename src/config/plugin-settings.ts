@@ -50,7 +50,7 @@ export function checkPluginSettings(
   const secrets = new Set(secretPaths(schema, []))
   // A reference stands for a text that is not known yet: what the schema says of that text cannot be asked.
   const opaque = new Set<string>()
-  const shape = replaceReferences(value, [], opaque)
+  const shape = mapValues(value, (item, key) => replaceReferences(item, [key], opaque))
   for (const path of secrets) {
     const literal = valueAt(value, path.split('.'))
     if (!literalSecrets && literal !== undefined && !opaque.has(path)) {
@@ -71,9 +71,11 @@ export async function openPluginSettings(
   settings: Readonly<Record<string, unknown>>,
   open: OpenReference,
 ): Promise<Record<string, unknown>> {
-  const opened = await openValue(settings, open)
-  // An object goes in, an object comes out.
-  return opened as Record<string, unknown>
+  // The settings themselves are never a reference, though an only setting may be called "file".
+  const entries = Object.entries(settings).map(
+    async ([key, item]) => [key, await openValue(item, open)] as const,
+  )
+  return Object.fromEntries(await Promise.all(entries))
 }
 
 async function openValue(value: unknown, open: OpenReference): Promise<unknown> {
@@ -172,8 +174,15 @@ function replaceReferences(value: unknown, path: readonly string[], opaque: Set<
 
 /** Puts the references of `original` back into what validation filled up. */
 function restoreReferences(filled: unknown, original: unknown): Record<string, unknown> {
-  const restored = restore(filled, original)
-  return isObject(restored) ? { ...restored } : {}
+  const from = isObject(original) ? original : {}
+  return isObject(filled) ? mapValues(filled, (item, key) => restore(item, from[key])) : {}
+}
+
+function mapValues(
+  object: Readonly<Record<string, unknown>>,
+  map: (item: unknown, key: string) => unknown,
+): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).map(([key, item]) => [key, map(item, key)]))
 }
 
 function restore(filled: unknown, original: unknown): unknown {
@@ -195,7 +204,7 @@ function secretPaths(schema: Readonly<Record<string, unknown>>, path: readonly s
 }
 
 function paths(value: unknown, path: readonly string[] = []): string[] {
-  if (!isObject(value) || isReference(value)) return [path.join('.')]
+  if (!isObject(value) || (path.length > 0 && isReference(value))) return [path.join('.')]
   return Object.entries(value).flatMap(([key, child]) => paths(child, [...path, key]))
 }
 

@@ -34,6 +34,14 @@ describe("a plugin's settings", () => {
     ])
   })
 
+  it('may have an only one that is called like a reference', async () => {
+    const own = { properties: { file: { type: 'string' } } }
+    const { settings, problems } = checkPluginSettings(own, { file: '/etc/users.json' })
+    expect([settings, problems]).toEqual([{ file: '/etc/users.json' }, []])
+    const open = () => Promise.reject(new Error('Nothing is to be opened'))
+    expect(await openPluginSettings(settings, open)).toEqual({ file: '/etc/users.json' })
+  })
+
   it('take secrets as references, never as literals', () => {
     const literal = checkPluginSettings(schema, { url: 'https://a', token: 'a-literal-of-twenty-letters' })
     expect(literal.problems).toEqual([
