@@ -1,17 +1,8 @@
 import { userInfo } from 'node:os'
-import { join } from 'node:path'
-import { openAccounts } from '../accounts/open-accounts.ts'
-import { systemClock } from '../base/clock.ts'
-import { silentLogger } from '../base/log.ts'
-import { silentMeter } from '../base/meter.ts'
-import { openDatabase } from '../database/open-database.ts'
-import { accountSettings } from '../server/account-settings.ts'
-import { stateLayout } from '../server/state-layout.ts'
-import { holdStateFolder } from '../server/state-lock.ts'
+import { withAccountsAlone } from './accounts-alone.ts'
 import { findServer } from './ask-server.ts'
 import { CommandError } from './command.ts'
 import { exitCodes } from './exit-codes.ts'
-import { readConfig } from './read-config.ts'
 
 /** Asks for something about accounts. */
 export type AskAccounts = (operation: string, input?: Readonly<Record<string, unknown>>) => Promise<unknown>
@@ -33,57 +24,15 @@ export async function withAccounts<T>(
       server.close()
     }
   }
-  return withDatabase(configFile, (ask) =>
-    action(told((operation, input) => ask(operation, { ...who, ...input }))),
-  )
-}
-
-async function withDatabase<T>(configFile: string, action: (ask: AskAccounts) => Promise<T>): Promise<T> {
-  const config = readConfig(configFile)
-  const layout = stateLayout(config)
-  if (layout.database === ':memory:')
-    throw new CommandError(exitCodes.unexpected, 'Accounts are kept in memory and no server runs')
-  const lock = holdStateFolder(layout.lock)
-  try {
-    const database = await openDatabase({ path: layout.database })
-    try {
-      const accounts = openAccounts({
-        ...accountSettings(config),
-        database,
-        ...{ clock: systemClock, log: silentLogger, meter: silentMeter },
-        // Notifiers hear of changes that a server makes; without one nobody listens.
-        events: { recordLog() {}, async recordProvider() {} },
-        secrets: unsealedSecrets,
-        homeOf: (username) => join(layout.homes, username),
-      })
-      try {
-        return await action(async (operation, input) => {
-          const run = accounts.operations[operation]
-          if (run === undefined) throw new Error(`Unknown operation "${operation}"`)
-          return run(input)
-        })
-      } finally {
-        await accounts.close()
-      }
-    } finally {
-      await database.close()
-    }
-  } finally {
-    lock.close()
-  }
-}
-
-// Without a server no key service runs. A secret given in clear is refused rather than kept in clear.
-const unsealedSecrets = {
-  seal: () =>
-    Promise.reject(
-      new CommandError(
-        exitCodes.unexpected,
-        'A secret can be sealed only by a running server; start it first',
-      ),
+  return withAccountsAlone(configFile, ({ accounts }) =>
+    action(
+      told(async (operation, input) => {
+        const run = accounts.operations[operation]
+        if (run === undefined) throw new Error(`Unknown operation "${operation}"`)
+        return run({ ...who, ...input })
+      }),
     ),
-  open: () =>
-    Promise.reject(new CommandError(exitCodes.unexpected, 'A secret can be opened only by a running server')),
+  )
 }
 
 /** Gives errors of accounts, local or from the server, their exit codes. */
@@ -107,4 +56,8 @@ const codes: Readonly<Record<string, number>> = {
   exists: exitCodes.unexpected,
   invalid: exitCodes.invalid,
   'read-only': exitCodes.notPermitted,
+  // A secret that is to be sealed.
+  'keeper-missing': exitCodes.notFound,
+  'keeper-unavailable': exitCodes.network,
+  'keeper-refused': exitCodes.notPermitted,
 }

@@ -240,6 +240,16 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/events-tail.ts')).eventsTail,
   },
   {
+    words: 'kms rotate',
+    summary: 'Seal every stored secret with the current keeper',
+    load: async () => (await import('./commands/kms-rotate.ts')).kmsRotate,
+  },
+  {
+    words: 'kms rehearse',
+    summary: 'Try whether every secret and some encrypted files can still be opened',
+    load: async () => (await import('./commands/kms-rehearse.ts')).kmsRehearse,
+  },
+  {
     words: 'version',
     summary: 'Print the version and what it runs on',
     load: async () => (await import('./commands/version.ts')).version,

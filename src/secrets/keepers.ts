@@ -166,8 +166,15 @@ async function asked<T>(
   }
 }
 
+/** The status of gRPC by which a plugin, or the way to it, says: not now. */
+const unavailable = 14
+
 /** A plugin that answered "no" has lost the key or never had it; one that did not answer may answer later. */
-function failureCode(cause: unknown): 'keeper-refused' | 'keeper-unavailable' {
-  const code: unknown = cause instanceof Error && 'code' in cause ? cause.code : undefined
-  return code === 'refused' || code === 'failed' ? 'keeper-refused' : 'keeper-unavailable'
+function failureCode(error: unknown): 'keeper-refused' | 'keeper-unavailable' {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'refused') return 'keeper-refused'
+  if (code !== 'failed') return 'keeper-unavailable'
+  const cause: unknown = error instanceof Error ? error.cause : undefined
+  const said = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined
+  return said === unavailable ? 'keeper-unavailable' : 'keeper-refused'
 }

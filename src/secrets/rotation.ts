@@ -4,11 +4,13 @@ import { Secret, type StoredSecret } from './secret.ts'
 
 /** One secret that is stored somewhere. */
 export interface HeldSecret {
-  /** Where it stands, for people and for resuming: `user/ada/filesystem.cryptconfig.passphrase`. Sorted, unique. */
+  /** Where it stands, for people and for resuming: `user/ada/filesystem.cryptconfig.passphrase`. Unique. */
   readonly place: string
   readonly stored: StoredSecret
-  /** Puts the new form in place of exactly the old one; false when it was changed meanwhile. */
-  replace(next: StoredSecret): Promise<boolean>
+  /** What a new sealing is bound to where the stored one is bound to nothing, as one in clear is. */
+  readonly binding?: string
+  /** Puts the new form in place of exactly the old one; false when it was changed meanwhile. Left out: it is kept where nothing is changed. */
+  replace?(next: StoredSecret): Promise<boolean>
 }
 
 /** How far a rotation is. */
@@ -16,6 +18,8 @@ export interface RotationProgress {
   readonly done: number
   readonly total: number
   readonly place: string
+  /** Why this one stayed as it was. */
+  readonly error?: SecretError
 }
 
 /** What a rotation did. */
@@ -23,7 +27,17 @@ export interface RotationReport {
   readonly rotated: number
   /** Sealed by the current keeper already, as far as a new round was not asked for. */
   readonly kept: number
-  readonly failed: readonly { readonly place: string; readonly error: SecretError }[]
+  /** Left as they were because nothing is changed where they stand. */
+  readonly readOnly: readonly string[]
+  readonly failed: readonly FailedSecret[]
+  /** True when it ended early: it was told to, or the keeper did not answer again and again. */
+  readonly cut: boolean
+}
+
+/** A secret with what is wrong about it. */
+export interface FailedSecret {
+  readonly place: string
+  readonly error: SecretError
 }
 
 /** What a rotation works with. */
@@ -34,48 +48,56 @@ export interface RotationOptions {
   readonly all?: boolean
   /** With `all`: continue after this place, where an earlier round was cut. */
   readonly after?: string
+  /** Places up to `after` that failed then and are tried again. */
+  readonly again?: readonly string[]
+  readonly signal?: AbortSignal
   /** Told after each secret; what it keeps lets a cut round go on. */
   readonly onProgress?: (progress: RotationProgress) => Promise<void> | void
 }
+
+/** So many questions without an answer, one after the other, end a round: the rest would only wait as long. */
+const mostUnanswered = 5
 
 /**
  * Seals every stored secret with the current keeper. Contents of files stay as they are: what is sealed anew is the
  * secret that their keys hang on. One that fails is reported and left as it was; cut at any point, nothing is lost.
  */
-export async function rotateSecrets({
-  keepers,
-  secrets,
-  all = false,
-  after = '',
-  onProgress,
-}: RotationOptions): Promise<RotationReport> {
+export async function rotateSecrets(options: RotationOptions): Promise<RotationReport> {
+  const { keepers, secrets, all = false, after = '', again = [], signal, onProgress } = options
   const sorted = [...secrets]
+    .filter(({ place }) => place > after || again.includes(place))
     .sort((a, b) => (a.place < b.place ? -1 : 1))
-    .filter(({ place }) => place > after)
-  const failed: { place: string; error: SecretError }[] = []
-  let rotated = 0
-  let kept = 0
+  const report = { rotated: 0, kept: 0, readOnly: [] as string[], failed: [] as FailedSecret[] }
+  let unanswered = 0
   for (const [index, held] of sorted.entries()) {
-    if (!all && keepers.isCurrent(held.stored)) kept += 1
-    else {
-      const error = await rotateOne(held, keepers)
-      if (error === undefined) rotated += 1
-      else failed.push({ place: held.place, error })
-    }
-    await onProgress?.({ done: index + 1, total: sorted.length, place: held.place })
+    if (signal?.aborted === true || unanswered >= mostUnanswered) return { ...report, cut: true }
+    const { place } = held
+    const result = await rotateHeld(held, keepers, all)
+    if (result === 'rotated' || result === 'kept') report[result] += 1
+    else if (result === 'read-only') report.readOnly.push(place)
+    else report.failed.push({ place, error: result })
+    const error = result instanceof SecretError ? result : undefined
+    unanswered = error?.code === 'keeper-unavailable' ? unanswered + 1 : 0
+    await onProgress?.({ done: index + 1, total: sorted.length, place, ...(error && { error }) })
   }
-  return { rotated, kept, failed }
+  return { ...report, cut: false }
 }
 
-async function rotateOne(held: HeldSecret, keepers: Keepers): Promise<SecretError | undefined> {
+async function rotateHeld(
+  held: HeldSecret,
+  keepers: Keepers,
+  all: boolean,
+): Promise<'rotated' | 'kept' | 'read-only' | SecretError> {
+  if (!all && keepers.isCurrent(held.stored)) return 'kept'
+  if (held.replace === undefined) return 'read-only'
   try {
     const opened = await keepers.open(held.stored)
-    const next = await keepers.seal(opened, held.stored.additional_data ?? '')
+    const next = await keepers.seal(opened, held.stored.additional_data ?? held.binding ?? '')
     // What cannot be opened again must not take the place of what can.
     if ((await keepers.open(next)).reveal() !== opened.reveal())
       throw new SecretError('keeper-refused', 'The keeper gives back another secret than it was given')
-    if (await held.replace(next)) return undefined
-    throw new SecretError('malformed', 'The secret was changed meanwhile')
+    if (await held.replace(next)) return 'rotated'
+    return new SecretError('malformed', 'The secret was changed meanwhile')
   } catch (error) {
     return error instanceof SecretError
       ? error
@@ -86,7 +108,7 @@ async function rotateOne(held: HeldSecret, keepers: Keepers): Promise<SecretErro
 /** What a rehearsal found. */
 export interface RehearsalReport {
   readonly opened: number
-  readonly failed: readonly { readonly place: string; readonly error: SecretError }[]
+  readonly failed: readonly FailedSecret[]
   /** Whether the current keeper opens what it seals, and a second sealing too. */
   readonly current: { readonly keeper: string; readonly error?: SecretError }
 }
@@ -97,7 +119,7 @@ export async function rehearseSecrets(
   secrets: readonly HeldSecret[],
 ): Promise<RehearsalReport> {
   keepers.forget()
-  const failed: { place: string; error: SecretError }[] = []
+  const failed: FailedSecret[] = []
   for (const { place, stored } of secrets) {
     const error = await errorOf(keepers.open(stored))
     if (error !== undefined) failed.push({ place, error })

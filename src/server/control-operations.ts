@@ -2,6 +2,7 @@ import { formatProblem } from '../config/problems.ts'
 import type { ControlOperations } from '../control/control-server.ts'
 import { openEventArchive } from '../events/event-archive.ts'
 import { createEventOperations } from '../events/event-operations.ts'
+import { createKmsOperations } from './kms-operations.ts'
 import type { Parts } from './parts.ts'
 import { pluginOperations } from './plugin-operations.ts'
 import type { Reloader } from './reload.ts'
@@ -17,12 +18,22 @@ export function controlOperations(
     ...parts.accounts.operations,
     ...pluginOperations(parts.host),
     ...eventOperations(parts),
+    ...kmsOperations(parts),
     status,
     async reload() {
       const outcome = await reloader.reload()
       return outcome.ok ? outcome : { ok: false, problems: outcome.problems.map(formatProblem) }
     },
   }
+}
+
+/** What commands ask about secrets. */
+function kmsOperations({ current, accounts, keepers, encrypted, log }: Parts): ControlOperations {
+  return createKmsOperations({
+    ...{ store: accounts.store, keepers: keepers.keepers, encrypted },
+    config: () => current.config,
+    log: log.with({ part: 'secrets' }),
+  })
 }
 
 /** What commands ask about events. */

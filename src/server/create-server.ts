@@ -12,7 +12,6 @@ import { type Database, openDatabase } from '../database/open-database.ts'
 import { type OpenEventLog, openEventLog } from '../events/open-event-log.ts'
 import { createActiveUploads } from '../files/active-uploads.ts'
 import { openPartJournal, sweepAllParts } from '../files/part-journal.ts'
-import { type PluginHost, startPluginHost } from '../host/host.ts'
 import { createBufferPool } from '../sftp/buffer-pool.ts'
 import { packetBufferBytes } from '../sftp/serve-session.ts'
 import type { OpenSession } from '../ssh/connection-context.ts'
@@ -30,7 +29,7 @@ import { tellGauges } from './gauges.ts'
 import { createSessionOpener } from './open-sessions.ts'
 import { openTelemetry } from './open-telemetry.ts'
 import type { Parts } from './parts.ts'
-import { lockedEntries } from './locked-entries.ts'
+import { openPlugins } from './open-plugins.ts'
 import { type NotifierRoster, createNotifierRoster } from './notifier-roster.ts'
 import { authenticatorsOf, filtersOf } from './plugin-parts.ts'
 import { createReloader } from './reload.ts'
@@ -108,21 +107,35 @@ async function openParts(
   const isFirstStart = !existsSync(stateLayout(config).database)
 
   const database = scope.own(await openState(config, log))
-  const host = scope.own(await openPlugins(options, log, meter))
+  const host = scope.own(await openPlugins(options, log.with({ part: 'plugins' }), meter))
   const roster = createNotifierRoster(host)
   const events = await openEvents({ config, roster, database, log, meter }, scope)
   const keepers = openKeepers(config.settings, host)
+  const encrypted = createEncryptedPlaces({ keepers: keepers.keepers, log: log.with({ part: 'secrets' }) })
   const accounts = scope.own(
     openAccountWing({ config, current, database, host, keepers, events, log, meter }),
   )
-  const serve = openFiles({ current, accounts, events, keepers, log, meter }, scope)
+  const serve = openFiles({ current, accounts, events, encrypted, log, meter }, scope)
   const firstAccount = isFirstStart ? await makeFirstAccount(config, accounts) : undefined
   const door = await openDoor(options, { authority: accounts.authority, serve, events, log, meter })
   accounts.attachSessions(door)
   const setGrace = closeDoorFirst(door, current, scope)
 
   const parts: Parts = {
-    ...{ options, current, startedAt, log, database, host, roster, keepers, accounts, events, door },
+    ...{
+      options,
+      current,
+      startedAt,
+      log,
+      database,
+      host,
+      roster,
+      keepers,
+      encrypted,
+      accounts,
+      events,
+      door,
+    },
   }
   return { parts, firstAccount, setGrace }
 }
@@ -130,26 +143,6 @@ async function openParts(
 function openState(config: Config, log: ProgramLogger): Promise<Database> {
   const { database: path } = stateLayout(config)
   return openDatabase({ ...(path === ':memory:' ? {} : { path }), log: log.with({ part: 'database' }) })
-}
-
-async function openPlugins(
-  { config, devPlugins, frozen }: ServerOptions,
-  log: ProgramLogger,
-  meter: Meter,
-): Promise<PluginHost> {
-  const {
-    start_timeout: timeout,
-    run_from: runFrom,
-    allow_plaintext: allowPlaintext,
-  } = config.settings.plugin_host
-  return startPluginHost({
-    entries: await lockedEntries(config, { frozen: frozen === true }),
-    stateFolder: stateLayout(config).plugins,
-    environment: config.environment,
-    startTimeoutMs: millisecondsOf(timeout),
-    ...{ runFrom, allowPlaintext, allowDev: devPlugins === true },
-    ...{ log: log.with({ part: 'plugins' }), meter },
-  })
 }
 
 interface EventNeeds {
@@ -210,16 +203,18 @@ function openAccountWing({
   })
 }
 
-type FileNeeds = Pick<Parts, 'current' | 'accounts' | 'events' | 'keepers'> & {
+type FileNeeds = Pick<Parts, 'current' | 'accounts' | 'events' | 'encrypted'> & {
   readonly log: ProgramLogger
   readonly meter: Meter
 }
 
-function openFiles({ current, accounts, events, keepers, log, meter }: FileNeeds, scope: Scope): OpenSession {
+function openFiles(
+  { current, accounts, events, encrypted, log, meter }: FileNeeds,
+  scope: Scope,
+): OpenSession {
   const { settings, stateFolder } = current.config
   const clock = systemClock
   const ledger = accounts.counters
-  const encrypted = createEncryptedPlaces({ keepers: keepers.keepers, log: log.with({ part: 'secrets' }) })
   const disks = createDisks({ clock, log: log.with({ part: 'storage' }) })
   const journal = scope.own(openPartJournal(join(stateFolder, 'uploads.journal')))
   const sweeping = sweepAllParts(

@@ -4,6 +4,7 @@ import type { Database } from '../database/open-database.ts'
 import type { OpenEventLog } from '../events/open-event-log.ts'
 import type { PluginHost } from '../host/host.ts'
 import type { ProgramLogger } from '../telemetry/logger.ts'
+import type { EncryptedPlaces } from './encrypted-places.ts'
 import type { KeeperParts } from './keeper-parts.ts'
 import type { NotifierRoster } from './notifier-roster.ts'
 import type { ServerOptions } from './running-server.ts'
@@ -20,6 +21,7 @@ export interface Parts {
   readonly host: PluginHost
   readonly roster: NotifierRoster
   readonly keepers: KeeperParts
+  readonly encrypted: EncryptedPlaces
   readonly accounts: Accounts
   readonly events: OpenEventLog
   readonly door: SshDoor

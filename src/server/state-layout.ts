@@ -8,6 +8,8 @@ export interface StateLayout {
   readonly homes: string
   readonly lock: string
   readonly control: string
+  /** How far a cut round of `kms rotate --all` has come. */
+  readonly rotation: string
   /** What the plugin host keeps: records of processes, sockets, private copies. */
   readonly plugins: string
   /** Plugins that were installed, under their digests. */
@@ -28,6 +30,7 @@ export function stateLayout({
     homes: homes === '' ? join(stateFolder, 'homes') : homes,
     lock: join(stateFolder, 'server.lock'),
     control: controlSocketOf(stateFolder),
+    rotation: join(stateFolder, 'kms-rotation.json'),
     plugins: join(stateFolder, 'plugins'),
     ...packagePlacesOf(file, stateFolder),
   }

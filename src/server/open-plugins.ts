@@ -1,0 +1,30 @@
+import type { Logger } from '../base/log.ts'
+import type { Meter } from '../base/meter.ts'
+import { millisecondsOf } from '../config/units.ts'
+import { type PluginHost, startPluginHost } from '../host/host.ts'
+import type { PluginEntry } from '../host/plugin-entry.ts'
+import { lockedEntries } from './locked-entries.ts'
+import type { ServerOptions } from './running-server.ts'
+import { stateLayout } from './state-layout.ts'
+
+/** Starts the plugins of a configuration, or those that `wanted` picks. */
+export async function openPlugins(
+  { config, devPlugins, frozen }: Pick<ServerOptions, 'config' | 'devPlugins' | 'frozen'>,
+  log: Logger,
+  meter: Meter,
+  wanted: (entry: PluginEntry) => boolean = () => true,
+): Promise<PluginHost> {
+  const {
+    start_timeout: timeout,
+    run_from: runFrom,
+    allow_plaintext: allowPlaintext,
+  } = config.settings.plugin_host
+  return startPluginHost({
+    entries: (await lockedEntries(config, { frozen: frozen === true })).filter(wanted),
+    stateFolder: stateLayout(config).plugins,
+    environment: config.environment,
+    startTimeoutMs: millisecondsOf(timeout),
+    ...{ runFrom, allowPlaintext, allowDev: devPlugins === true },
+    ...{ log, meter },
+  })
+}
