@@ -9,6 +9,7 @@ import type { Desk } from './desk.ts'
 import { Download } from './download.ts'
 import { beginHiddenPart } from './hidden-part.ts'
 import { realPathOf, type Place } from './mounts.ts'
+import { createRewrite, type OpenPart, type Rewrite } from './rewrite.ts'
 import { Upload, type UploadStart } from './upload.ts'
 
 /** Opens a file to be read only; `part` is where the bytes are while the session's own upload has no name yet. */
@@ -163,22 +164,76 @@ function beginHidden(
 
 function beginInPlace(
   desk: Desk,
-  { place, inside, existing }: Target,
+  target: Target,
   intent: OpenIntent,
   onEnd: (upload: Upload) => void,
 ): Soon<Upload> {
-  const { backend, quota } = place.mount
-  const opening = backend.open(inside, { ...intent, mode: newMode(desk, intent) })
-  return whenReady(opening, (file) => {
+  const { place, existing } = target
+  const { quota } = place.mount
+  return whenReady(openInPlace(desk, target, intent), ({ file, rewrite }) => {
     const before = existing?.kind === 'file' ? existing.size : 0
     if (intent.truncate) quota.count({ size: -before, files: 0 })
     return whenReady(existing === undefined ? own(desk, file, undefined) : undefined, () =>
       start(desk, {
-        ...{ file, place, hidden: undefined, size: intent.truncate ? 0 : before, replaces: undefined },
+        ...{ file, ...(rewrite === undefined ? {} : { rewrite }) },
+        ...{ place, hidden: undefined, size: intent.truncate ? 0 : before, replaces: undefined },
         ...{ isNew: existing === undefined, append: intent.append, reads: intent.read, onEnd },
       }),
     )
   })
+}
+
+interface OpenInPlace {
+  readonly file: OpenFile
+  readonly rewrite?: Rewrite
+}
+
+function openInPlace(desk: Desk, target: Target, intent: OpenIntent): Soon<OpenInPlace> {
+  const { place, inside } = target
+  const exact = { ...intent, mode: newMode(desk, intent) }
+  const plainly = (): Soon<OpenInPlace> =>
+    whenReady(place.mount.backend.open(inside, exact), (file) => ({ file }))
+  if (!mayRewrite(desk, target, intent)) return plainly()
+  // What is not rewritten is read from the old file; where that may not be read, it is written as ever.
+  return recovering<OpenInPlace>(
+    () =>
+      whenReady(place.mount.backend.open(inside, { ...exact, read: true }), (old) => {
+        const rewrite = rewriteOf(desk, target, old)
+        return { file: rewrite, rewrite }
+      }),
+    plainly,
+  )
+}
+
+/** Where uploads are atomic, so is writing an existing file anew without emptying it first, as `scp` does. */
+function mayRewrite(desk: Desk, { existing }: Target, intent: OpenIntent): boolean {
+  const writesAll = intent.write && !intent.append && !intent.truncate
+  return writesAll && existing?.kind === 'file' && desk.policy.uploadMode > 0
+}
+
+function rewriteOf(desk: Desk, { place, inside }: Target, old: OpenFile): Rewrite {
+  const { mount } = place
+  const partIntent = {
+    read: true,
+    write: true,
+    append: false,
+    create: true,
+    truncate: false,
+    exclusive: true,
+  }
+  const beginPart = async (): Promise<OpenPart> => {
+    const existing = await old.attributes()
+    const hidden = beginHiddenPart(desk, mount, inside, false)
+    try {
+      const file = await mount.backend.open(hidden.part, { ...partIntent, mode: existing.mode })
+      await own(desk, file, existing)
+      return { hidden, file }
+    } catch (error) {
+      await hidden.discard()
+      throw error
+    }
+  }
+  return createRewrite(old, beginPart)
 }
 
 /** The intent is written down with the open, which is slow already, and so costs the CLOSE one commit, not two. */

@@ -13,12 +13,11 @@ export interface OwnUploads {
 export function createOwnUploads(): OwnUploads {
   const uploads = new Set<Upload>()
   return {
-    add(upload) {
-      if (upload.hidden !== undefined) uploads.add(upload)
-    },
+    add: (upload) => void uploads.add(upload),
     remove: (upload) => void uploads.delete(upload),
     at(path) {
-      for (const upload of uploads) if (upload.place.path === path) return upload
+      for (const upload of uploads)
+        if (upload.hidden !== undefined && upload.place.path === path) return upload
       return undefined
     },
   }

@@ -9,6 +9,7 @@ import type { Desk } from './desk.ts'
 import type { HiddenPart } from './hidden-part.ts'
 import type { Place } from './mounts.ts'
 import type { Pacer } from './pacer.ts'
+import type { Rewrite } from './rewrite.ts'
 import { StreamHash } from './stream-hash.ts'
 import type { OpenTransfer } from './user-files.ts'
 
@@ -18,6 +19,8 @@ export interface UploadStart {
   readonly place: Place
   /** The hidden file that becomes the final one; undefined when the final one is written in place. */
   readonly hidden: HiddenPart | undefined
+  /** Set where `file` is an existing one that may be rewritten from its beginning in a hidden file. */
+  readonly rewrite?: Rewrite
   /** Bytes in `file` at the start. */
   readonly size: number
   /** Bytes of the old file that goes away when the upload is complete; undefined when there is none. */
@@ -61,7 +64,7 @@ export class Upload implements OpenTransfer {
   }
 
   get hidden(): HiddenPart | undefined {
-    return this.#start.hidden
+    return this.#start.hidden ?? this.#start.rewrite?.hidden
   }
 
   /** The client removed the name before the upload was complete: it will not appear. */
@@ -168,8 +171,10 @@ export class Upload implements OpenTransfer {
   #complete(): Soon<void> {
     return recovering(
       () =>
-        whenReady(this.#desk.policy.durable ? this.#start.file.sync() : undefined, () =>
-          whenReady(this.#closeFile(), () => whenReady(this.hidden?.publish(), () => this.#count())),
+        whenReady(this.#start.rewrite?.settle(), () =>
+          whenReady(this.#desk.policy.durable ? this.#start.file.sync() : undefined, () =>
+            whenReady(this.#closeFile(), () => whenReady(this.hidden?.publish(), () => this.#count())),
+          ),
         ),
       (error) => {
         this.#failure ??= error

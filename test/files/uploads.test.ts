@@ -1,12 +1,24 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { virtualPath } from '../../src/base/virtual-path.ts'
 import { createActiveUploads } from '../../src/files/active-uploads.ts'
 import { openPartJournal, sweepParts } from '../../src/files/part-journal.ts'
+import { createMemoryUsageLedger } from '../../src/files/usage-ledger.ts'
 import { silentLogger } from '../../src/base/log.ts'
 import { openLocalBackend } from '../../src/storage/local.ts'
 import { eachPlace } from '../helpers/places.ts'
-import { attributesOf, attrs, get, listAll, namesOf, put, SftpPeer, u32, u64 } from '../helpers/sftp-peer.ts'
+import {
+  attributesOf,
+  attrs,
+  get,
+  listAll,
+  namesOf,
+  put,
+  readAll,
+  SftpPeer,
+  u32,
+  u64,
+} from '../helpers/sftp-peer.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 import { filesOn, homeOn } from '../helpers/user-files.ts'
 
@@ -63,6 +75,97 @@ eachPlace('uploads', (place) => {
     }
     expect(await peer.status(4, handle)).toBe(0)
     expect(await place.realNames()).toEqual(['f'])
+  })
+
+  describe('opens an existing file without emptying it, as scp does, and', () => {
+    const rewriting = WRITE | CREATE
+
+    it('keeps the old file until the new one is complete', async () => {
+      await using peer = await greeted()
+      await using other = await greeted()
+      await put(peer, '/f', 'the old version')
+      const handle = await peer.open('/f', rewriting)
+      expect(await peer.status(6, handle, u64(0), 'brand ')).toBe(0)
+      expect(await peer.status(6, handle, u64(6), 'new')).toBe(0)
+      expect((await get(other, '/f')).toString()).toBe('the old version')
+      expect(await peer.status(10, handle, attrs({ size: 9 }))).toBe(0)
+      expect((await get(other, '/f')).toString()).toBe('the old version')
+      expect((await get(peer, '/f')).toString()).toBe('brand new')
+      expect(attributesOf(await peer.request(17, '/f')).size).toBe(9n)
+      expect(await peer.status(4, handle)).toBe(0)
+      expect((await get(other, '/f')).toString()).toBe('brand new')
+      expect(await place.realNames()).toEqual(['f'])
+    })
+
+    it('leaves the old file untouched when cut off', async () => {
+      const peer = await greeted()
+      await put(peer, '/f', 'the old version')
+      const handle = await peer.open('/f', rewriting)
+      expect(await peer.status(6, handle, u64(0), 'new')).toBe(0)
+      await peer[Symbol.asyncDispose]()
+      await using other = await greeted()
+      expect((await get(other, '/f')).toString()).toBe('the old version')
+      expect(await place.realNames()).toEqual(['f'])
+    })
+
+    it('keeps what it did not write, and reads its own writes', async () => {
+      await using peer = await greeted()
+      await put(peer, '/f', 'the old version')
+      const handle = await peer.open('/f', READ | WRITE)
+      expect(await peer.status(6, handle, u64(0), 'one')).toBe(0)
+      // A hole is filled from the old file.
+      expect(await peer.status(6, handle, u64(4), 'n')).toBe(0)
+      const whole = (await readAll(peer, handle)).toString()
+      expect(whole).toBe('one nld version')
+      expect(attributesOf(await peer.request(8, handle)).size).toBe(15n)
+      expect(await peer.status(4, handle)).toBe(0)
+      expect((await get(peer, '/f')).toString()).toBe('one nld version')
+    })
+
+    it('writes in place what begins elsewhere', async () => {
+      await using peer = await greeted()
+      await using other = await greeted()
+      await put(peer, '/f', 'the old version')
+      const handle = await peer.open('/f', rewriting)
+      expect(await peer.status(6, handle, u64(4), 'new')).toBe(0)
+      expect(await peer.status(6, handle, u64(0), 'THE')).toBe(0)
+      expect((await get(other, '/f')).toString()).toBe('THE new version')
+      expect(await peer.status(4, handle)).toBe(0)
+    })
+
+    it('goes over to writing in place when a write is far away', async () => {
+      await using peer = await greeted()
+      await using other = await greeted()
+      await put(peer, '/f', 'the old version')
+      const handle = await peer.open('/f', rewriting)
+      expect(await peer.status(6, handle, u64(0), 'THE')).toBe(0)
+      expect(await peer.status(6, handle, u64(5_000_000), 'far')).toBe(0)
+      expect((await get(other, '/f')).subarray(0, 15).toString()).toBe('THE old version')
+      expect(await place.realNames()).toEqual(['f'])
+      expect(await peer.status(4, handle)).toBe(0)
+      const content = await get(other, '/f')
+      expect(content.subarray(5_000_000).toString()).toBe('far')
+    })
+
+    it('counts what the file has in the end, or nothing when cut off', async () => {
+      const counter = createMemoryUsageLedger().user('ada')
+      const home = homeOn(place.backend(), { counter, limits: { size: 1000, files: 0 } })
+      const peer = await SftpPeer.greeted(place.files({ home }))
+      await put(peer, '/f', Buffer.alloc(100))
+      const first = await peer.open('/f', rewriting)
+      expect(await peer.status(6, first, u64(0), Buffer.alloc(300))).toBe(0)
+      expect(await peer.status(4, first)).toBe(0)
+      expect(counter).toMatchObject({ size: 300, files: 1 })
+      const second = await peer.open('/f', rewriting)
+      expect(await peer.status(6, second, u64(0), Buffer.alloc(500))).toBe(0)
+      expect(await peer.status(6, second, u64(500), Buffer.alloc(501))).toBe(4)
+      expect(await peer.status(4, second)).toBe(4)
+      expect(counter).toMatchObject({ size: 300, files: 1 })
+      const third = await peer.open('/f', rewriting)
+      expect(await peer.status(6, third, u64(0), Buffer.alloc(400))).toBe(0)
+      await peer[Symbol.asyncDispose]()
+      expect(counter).toMatchObject({ size: 300, files: 1 })
+    })
   })
 
   it('D-61 answers STAT of the final name on the uploading session with what was written', async () => {

@@ -343,6 +343,13 @@ export async function put(peer: SftpPeer, path: string, content: Buffer | string
 /** Reads a whole file. */
 export async function get(peer: SftpPeer, path: string): Promise<Buffer> {
   const handle = await peer.open(path, 1)
+  const content = await readAll(peer, handle)
+  await peer.request(4, handle)
+  return content
+}
+
+/** Reads what an open handle has, to the end. */
+export async function readAll(peer: SftpPeer, handle: Buffer): Promise<Buffer> {
   const parts: Buffer[] = []
   for (let at = 0; ;) {
     const reply = await peer.request(5, handle, u64(at), u32(32_768))
@@ -351,7 +358,6 @@ export async function get(peer: SftpPeer, path: string): Promise<Buffer> {
     parts.push(part)
     at += part.length
   }
-  await peer.request(4, handle)
   return Buffer.concat(parts)
 }
 
