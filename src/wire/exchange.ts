@@ -65,7 +65,7 @@ export function statusIn(headers: IncomingHttpHeaders): { code: number; text: st
   const field = headers['grpc-status']
   if (typeof field !== 'string' || !/^\d{1,9}$/.test(field)) return undefined
   const message = headers['grpc-message']
-  return { code: Number(field), text: typeof message === 'string' ? percentDecoded(message) : '' }
+  return { code: Number(field), text: typeof message === 'string' ? shownText(message) : '' }
 }
 
 /** The error of a call whose connection is no longer there. */
@@ -154,7 +154,7 @@ class Exchange {
     if (http !== undefined && http !== 200) return malformed(this.#question.path, `HTTP status ${http}`)
     if (this.#session.destroyed || this.#session.closed) return connectionEnded()
     const { rstCode } = this.#stream
-    if (rstCode === constants.NGHTTP2_REFUSED_STREAM) {
+    if (rstCode === constants.NGHTTP2_REFUSED_STREAM || rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) {
       return new PluginError('overloaded', `${quotedName(this.#question.path)} was not taken by the plugin`)
     }
     return malformed(this.#question.path, `no status (stream error ${rstCode})`)
@@ -199,6 +199,14 @@ function addMetadata(headers: OutgoingHttpHeaders, metadata: Readonly<Record<str
     headers[name] = value.replace(/[^\x20-\x7e]|^ | $/gu, (letter) => encodeURIComponent(letter))
   }
 }
+
+/** A plugin's words go into logs and onto terminals: bounded, on one line, and nothing that moves a cursor. */
+function shownText(message: string): string {
+  const text = percentDecoded(message).slice(0, longestText)
+  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim()
+}
+
+const longestText = 1_024
 
 function percentDecoded(text: string): string {
   try {

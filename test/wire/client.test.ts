@@ -198,6 +198,17 @@ describe('an answer', () => {
     await expect(failing).rejects.toThrow('naïve')
   })
 
+  it('has words that are bounded and cannot forge a line or steer a terminal', async () => {
+    const words = `no%0A{"level":"info"}%1B[2J%00${'x'.repeat(20_000)}`
+    await using odd = await openOdd((stream) => status(stream, '7', words))
+    const error: unknown = await odd.decrypt(question).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^"[^"]+" ended with PERMISSION_DENIED: no \{"level"/),
+    })
+    expect(String(error)).not.toMatch(/\p{Cc}/u)
+    expect(String(error).length).toBeLessThan(1_200)
+  })
+
   it('costs no more memory than the bound while it trickles in', async () => {
     await using odd = await openOdd((stream) => {
       stream.on('error', () => {})
