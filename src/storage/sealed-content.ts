@@ -82,6 +82,8 @@ class Content implements SealedContent {
   #header: HeaderPlace
   /** By index, the latest touched last. */
   readonly #dirty = new Map<number, DirtyChunk>()
+  /** Buffers of chunks that went to the disk, for the next ones. */
+  readonly #free: Buffer[] = []
   /** The chunk that was read last: the next read begins in it more often than not. */
   #latest: { readonly index: number; readonly plain: Buffer } | undefined
 
@@ -150,6 +152,7 @@ class Content implements SealedContent {
 
   async flush(): Promise<void> {
     await this.#writeOut([...this.#dirty.keys()], true)
+    this.#free.length = 0
     const state = { at: 'complete', size: this.#size } as const
     const header = this.#header
     if (header.on === 'memory') {
@@ -176,7 +179,7 @@ class Content implements SealedContent {
   async #touch(index: number, inside: number, length: number): Promise<DirtyChunk> {
     const known = this.#dirty.get(index)
     const existing = this.#lengthOf(index)
-    const dirty = known ?? { bytes: Buffer.alloc(chunkBytes), done: false }
+    const dirty = known ?? { bytes: this.#bufferFor(length), done: false }
     if (known === undefined && existing > 0 && (inside > 0 || length < existing)) {
       const plain = this.#latest?.index === index ? this.#latest.plain : (await this.#fetch(index, 1))[0]
       plain?.copy(dirty.bytes)
@@ -239,7 +242,18 @@ class Content implements SealedContent {
       await this.#announceGrowth(run)
       await this.#place.file.write(sealed, chunkOffset(first))
     }
-    for (const index of run) this.#dirty.delete(index)
+    for (const index of run) {
+      const done = this.#dirty.get(index)?.bytes
+      if (done !== undefined && this.#free.length < mostAtOnce / 2) this.#free.push(done)
+      this.#dirty.delete(index)
+    }
+  }
+
+  /** A buffer of zeros, or of anything when all of it is about to be written. New memory costs more than sealing. */
+  #bufferFor(length: number): Buffer {
+    const used = this.#free.pop()
+    if (length === chunkBytes) return used ?? Buffer.allocUnsafeSlow(chunkBytes)
+    return used?.fill(0) ?? Buffer.alloc(chunkBytes)
   }
 
   /** Before the file grows its header says that it may. */
