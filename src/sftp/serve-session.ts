@@ -10,14 +10,15 @@ import { Fields } from './fields.ts'
 import { HandleLine, settle, type LineDesk } from './handle-line.ts'
 import { Handles, type Opened, type OpenedFile } from './handles.ts'
 import { createLongNames } from './long-name.ts'
-import { meet, NameLane } from './name-lane.ts'
 import { extensions, operations, vendorData, vendorExtension } from './operations/index.ts'
 import type { Conversation, Operation } from './operations/operation.ts'
 import { Outbox } from './outbox.ts'
 import { PacketReader } from './packet-reader.ts'
 import { namelessPeople, type People } from './people.ts'
 import { maxPacketBytes, requestType } from './protocol.ts'
+import { ReadBudget } from './read-budget.ts'
 import { statusReply, type Reply } from './reply.ts'
+import { Schedule } from './schedule.ts'
 import { defaultBounds, type SessionBounds, type SessionEnd } from './session.ts'
 import type { SessionOptions, SftpSession } from './session.ts'
 import { deniedStatus, statusOf, unsupportedStatus } from './status.ts'
@@ -81,23 +82,16 @@ class Session implements Conversation, LineDesk {
   readonly #reader = new PacketReader()
   readonly #fields = new Fields()
   readonly #outbox: Outbox
-  readonly #names: NameLane
+  readonly #schedule: Schedule
+  readonly #reads: ReadBudget
   readonly #resolveEnded: (end: SessionEnd) => void
   #phase: Phase = 'greeting'
   #inputEnded = false
   /** Bytes of the stream held by requests under way. */
   #heldBytes = 0
-  #reads = 0
-  /** Lines that wait for a buffer, first come, first served. */
-  readonly #readers = new Set<HandleLine>()
-  /** Files with a change under way, as far as requests for names must know. */
-  readonly #changing = new Set<Opened>()
-  /** Lets go of handles that wait for a second one which will not come. */
-  readonly #halfReached = new Set<() => void>()
   /** What must be over before the session is. */
   readonly #endings = new Set<Promise<unknown>>()
   #pumping = false
-  #waking = false
   #flushing = false
 
   constructor(stream: ByteStream, files: UserFiles, options: SessionOptions) {
@@ -115,7 +109,10 @@ class Session implements Conversation, LineDesk {
     this.mostHandles = this.#bounds.handles
     const longNames = createLongNames(people)
     this.#outbox = new Outbox({ stream, buffers: this.#buffers, longNames, tag: this.tag })
-    this.#names = new NameLane(this.#bounds.calls, ({ order, paths }) => this.#changesBefore(order, paths))
+    this.#schedule = new Schedule(this.#bounds.calls, (run, receipt, done) => this.#run(run, receipt, done))
+    this.#reads = new ReadBudget({
+      ...{ buffers: this.#buffers, most: this.#bounds.reads, isFull: () => this.#outbox.full },
+    })
     let resolveEnded: (end: SessionEnd) => void = () => {}
     this.ended = new Promise((resolve) => {
       resolveEnded = resolve
@@ -143,7 +140,7 @@ class Session implements Conversation, LineDesk {
   room(): void {
     if (this.over) return
     this.#outbox.room()
-    this.#wakeReaders()
+    this.#reads.wake()
     this.#pump()
   }
 
@@ -159,9 +156,8 @@ class Session implements Conversation, LineDesk {
     else this.#outbox.flush()
     this.#phase = 'over'
     this.#reader.clear()
-    this.#names.clear()
-    this.#readers.clear()
-    for (const letGo of this.#halfReached) letGo()
+    this.#schedule.clear()
+    this.#reads.clear()
     for (const opened of this.handles.live()) this.#track(this.#interrupt(opened))
     this.handles.clear()
     if (end !== 'stream-closed') this.#stream.end(exitStatus)
@@ -202,22 +198,15 @@ class Session implements Conversation, LineDesk {
   }
 
   beginRead(line: HandleLine): Buffer | undefined {
-    if (this.#reads >= this.#bounds.reads || this.#outbox.full) {
-      this.#readers.add(line)
-      return undefined
-    }
-    this.#reads += 1
-    return this.#buffers.take()
+    return this.#reads.begin(line)
   }
 
   endRead(unused?: Buffer): void {
-    this.#reads -= 1
-    if (unused !== undefined) this.#buffers.give(unused)
-    this.#wakeReaders()
+    this.#reads.end(unused)
   }
 
   changed(): void {
-    this.#names.pump()
+    this.#schedule.changed()
   }
 
   // Requests in.
@@ -243,7 +232,7 @@ class Session implements Conversation, LineDesk {
       !this.#outbox.full &&
       this.outstanding < this.#bounds.requests &&
       this.#heldBytes < this.#bounds.writeBytes &&
-      !this.#names.crowded
+      !this.#schedule.crowded
     )
   }
 
@@ -287,7 +276,7 @@ class Session implements Conversation, LineDesk {
     } catch (error) {
       return this.answerError(receipt, error)
     }
-    this.#begin(task, receipt)
+    this.#schedule.begin(task, receipt)
   }
 
   #operationOf(type: number): Operation | undefined {
@@ -300,68 +289,6 @@ class Session implements Conversation, LineDesk {
   #allowed(operation: Operation): boolean {
     if (this.readOnly && operation.writes) return false
     return this.#options.allows?.(operation.name) ?? true
-  }
-
-  #begin(task: Task, receipt: Receipt): void {
-    switch (task.at) {
-      case 'once':
-        return this.#run(task.run, receipt, () => {})
-      case 'names': {
-        const { paths, changes, run } = task
-        const start = (done: () => void): void => this.#run(run, receipt, done)
-        return this.#names.add({ order: receipt.order, paths, changes, start })
-      }
-      case 'read':
-        return task.opened.line.read(receipt, task.position, task.length)
-      case 'write':
-        task.opened.line.write(receipt, task.position, task.chunks, task.length)
-        return this.#noteChange(task.opened)
-      case 'handle': {
-        const { opened, changes, run } = task
-        if (!changes) return opened.line.call(receipt, false, run)
-        opened.line.call(receipt, true, () => this.#afterEarlierNames(receipt.order, opened.path, run))
-        return this.#noteChange(opened)
-      }
-      case 'two-handles':
-        return this.#beginOnBoth(task, receipt)
-    }
-  }
-
-  /** Runs once both handles have come to this request; neither goes on before it is done. */
-  #beginOnBoth({ from, into, run }: Task & { at: 'two-handles' }, receipt: Receipt): void {
-    const opens: (() => void)[] = []
-    const openAll = (): void => {
-      this.#halfReached.delete(openAll)
-      for (const open of opens) open()
-    }
-    const reached = (open: () => void): void => {
-      opens.push(open)
-      if (opens.length === 1) return void this.#halfReached.add(openAll)
-      this.#halfReached.delete(openAll)
-      this.#run(run, receipt, openAll)
-    }
-    from.line.gate(receipt, false, reached)
-    into.line.gate(receipt, true, reached)
-    this.#noteChange(into)
-  }
-
-  /** A CLOSE gives an upload its name: it must not overtake an earlier request for that name. */
-  #afterEarlierNames(order: number, path: VirtualPath, run: () => Soon<Reply>): Soon<Reply> {
-    let value: Soon<Reply> | undefined
-    const later = new Promise<Reply>((resolve, reject) => {
-      const start = (done: () => void): void => {
-        done()
-        settle(
-          () => (value = run()),
-          resolve,
-          (error) => reject(error instanceof Error ? error : new Error(String(error))),
-        )
-      }
-      const dropped = (): void => reject(new FileError('interrupted', 'The session is over'))
-      this.#names.add({ order, paths: [path], changes: true, start, dropped })
-    })
-    if (value === undefined || value instanceof Promise) return later
-    return value
   }
 
   #run(run: () => Soon<Reply>, receipt: Receipt, done: () => void): void {
@@ -382,19 +309,6 @@ class Session implements Conversation, LineDesk {
     )
   }
 
-  #noteChange(opened: Opened): void {
-    if (opened.line.oldestChange !== undefined) this.#changing.add(opened)
-  }
-
-  #changesBefore(order: number, paths: readonly VirtualPath[]): boolean {
-    for (const opened of this.#changing) {
-      const oldest = opened.line.oldestChange
-      if (oldest === undefined) this.#changing.delete(opened)
-      else if (oldest < order && meet([opened.path], paths)) return true
-    }
-    return false
-  }
-
   // Replies out.
 
   #answered({ cost }: Receipt): void {
@@ -413,17 +327,6 @@ class Session implements Conversation, LineDesk {
       this.#flushing = false
       if (!this.over) this.#outbox.flush()
     })
-  }
-
-  #wakeReaders(): void {
-    if (this.#waking) return
-    this.#waking = true
-    for (const line of this.#readers) {
-      if (this.#reads >= this.#bounds.reads || this.#outbox.full) break
-      this.#readers.delete(line)
-      line.pump()
-    }
-    this.#waking = false
   }
 
   // The end.
