@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { silentLogger } from '../base/log.ts'
 import { openDatabase } from '../database/open-database.ts'
-import { openEventArchive } from '../events/event-archive.ts'
+import { type ChangeReport, openEventArchive } from '../events/event-archive.ts'
 import { createEventOperations } from '../events/event-operations.ts'
 import { createNotifierRoster } from '../server/notifier-roster.ts'
 import { stateLayout } from '../server/state-layout.ts'
@@ -11,6 +11,24 @@ import { findServer } from './ask-server.ts'
 import { CommandError, textOption, type CliOption, type CommandInput } from './command.ts'
 import { exitCodes } from './exit-codes.ts'
 import { readConfig } from './read-config.ts'
+
+/** Asks for a change of chosen events, as `askEvents` does; to choose none is a wrong use of the command. */
+export async function askChange(
+  configFile: string,
+  operation: string,
+  selection: Readonly<Record<string, unknown>>,
+): Promise<ChangeReport> {
+  try {
+    return (await askEvents(configFile, operation, selection)) as ChangeReport // as the operations answer
+  } catch (error) {
+    if (isNothingChosen(error)) throw new CommandError(exitCodes.usage, error.message, { cause: error })
+    throw error
+  }
+}
+
+function isNothingChosen(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && error.code === 'missing-key'
+}
 
 /** Asks the running server; where none runs, the database itself, held against a server that starts meanwhile. */
 export async function askEvents(

@@ -1,6 +1,5 @@
-import type { ChangeReport } from '../../events/event-archive.ts'
 import { type CliCommand, CommandError, flag, textOption } from '../command.ts'
-import { askEvents, selectionOf, selectionOptions } from '../event-door.ts'
+import { askChange, selectionOf, selectionOptions } from '../event-door.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print, printJson } from '../output.ts'
 
@@ -19,7 +18,7 @@ export const eventsDrop: CliCommand = {
     if (reason === undefined || reason.trim() === '')
       throw new CommandError(exitCodes.usage, 'Dropping events wants a reason: --reason "..."')
     const question = { ...selectionOf(input), parkedOnly: flag(input, 'parked'), reason }
-    const report = (await askEvents(input.configFile, 'events drop', question)) as ChangeReport // as the operation answers
+    const report = await askChange(input.configFile, 'events drop', question)
     if (flag(input, 'json')) printJson(report)
     else print(`${report.deliveries} deliveries of ${report.events} events are dropped`)
   },

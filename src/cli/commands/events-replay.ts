@@ -1,6 +1,5 @@
-import type { ChangeReport } from '../../events/event-archive.ts'
 import { type CliCommand, flag } from '../command.ts'
-import { askEvents, selectionOf, selectionOptions } from '../event-door.ts'
+import { askChange, selectionOf, selectionOptions } from '../event-door.ts'
 import { print, printJson } from '../output.ts'
 
 /** Has events told again. */
@@ -18,7 +17,7 @@ export const eventsReplay: CliCommand = {
   ],
   async run(input) {
     const question = { ...selectionOf(input), parkedOnly: flag(input, 'parked') }
-    const report = (await askEvents(input.configFile, 'events replay', question)) as ChangeReport // as the operation answers
+    const report = await askChange(input.configFile, 'events replay', question)
     if (flag(input, 'json')) printJson(report)
     else print(`${report.events} events are told again (${report.deliveries} deliveries)`)
   },

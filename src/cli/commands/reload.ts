@@ -16,7 +16,9 @@ export const reload: CliCommand = {
         `The old configuration stays in force:\n${answer.problems.join('\n')}`,
       )
     if (flag(input, 'json')) return
-    print(answer.changed.length === 0 ? 'Nothing had changed' : `Took over: ${answer.changed.join(', ')}`)
+    const taken = answer.changed.filter((key) => !answer.needRestart.includes(key))
+    if (answer.changed.length === 0) print('Nothing had changed')
+    if (taken.length > 0) print(`Took over: ${taken.join(', ')}`)
     if (answer.needRestart.length > 0) print(`Needs a restart: ${answer.needRestart.join(', ')}`)
   },
 }
