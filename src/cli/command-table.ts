@@ -260,6 +260,11 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/plugin-new.ts')).pluginNew,
   },
   {
+    words: 'plugin dev',
+    summary: 'Try a plugin out in a throw-away server while it is being written',
+    load: async () => (await import('./commands/plugin-dev.ts')).pluginDev,
+  },
+  {
     words: 'plugin test',
     summary: 'Hold a plugin in any language against the contract of its slot',
     load: async () => (await import('./commands/plugin-test.ts')).pluginTest,

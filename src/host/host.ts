@@ -8,6 +8,7 @@ import type { SlotApi, SlotName } from '../slots/index.ts'
 import { openHostDeath, type HostDeath, type HostDeathWay } from './host-death.ts'
 import { usualPace, type InstancePace, type InstanceSurroundings } from './instance-surroundings.ts'
 import { Instance } from './instance.ts'
+import type { ObservedCall } from './observed-call.ts'
 import type { OutputRecord } from './output.ts'
 import { sameProcess, type PluginEntry } from './plugin-entry.ts'
 import { requireUniqueKeepers } from './key-keepers.ts'
@@ -34,6 +35,8 @@ export interface PluginHostOptions {
   /** Whether entries may switch mutual TLS off. Default false. */
   readonly allowPlaintext?: boolean
   readonly pace?: Partial<InstancePace>
+  /** Hears of every call, passwords included: only for a throw-away server of an author. */
+  readonly onCall?: (call: ObservedCall) => void
 }
 
 /** One configured and enabled plugin, as those see it who ask it. */
@@ -103,6 +106,7 @@ export async function openPluginHost(options: PluginHostOptions): Promise<Plugin
     allowDev: options.allowDev ?? false,
     allowPlaintext: options.allowPlaintext ?? false,
     pace: { ...usualPace, ...options.pace },
+    ...(options.onCall !== undefined && { onCall: options.onCall }),
   })
   host.begin(options.entries)
   return host

@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts'
 import type { Meter } from '../base/meter.ts'
 import type { StopPace } from './end-life.ts'
 import type { HostDeath } from './host-death.ts'
+import type { ObservedCall } from './observed-call.ts'
 import type { ProcessRecords } from './process-record.ts'
 import type { RestartPace } from './restart-policy.ts'
 import type { SupervisionPace } from './supervise.ts'
@@ -24,6 +25,8 @@ export interface InstanceSurroundings {
   /** Entries may switch mutual TLS off. */
   readonly allowPlaintext: boolean
   readonly pace: InstancePace
+  /** Hears of every call with all that is in it; only for who develops plugins. */
+  readonly onCall?: (call: ObservedCall) => void
 }
 
 /** How fast things happen; tests make them faster. */

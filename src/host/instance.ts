@@ -11,6 +11,7 @@ import { createInstanceMeters } from './instance-meters.ts'
 import type { InstanceState } from './instance-state.ts'
 import type { InstanceSurroundings } from './instance-surroundings.ts'
 import { beginLife, type Life } from './life.ts'
+import { observed } from './observed-call.ts'
 import { createOutputReader } from './output.ts'
 import { createPause, type Pause } from './pause.ts'
 import { callTimeoutOf, type PluginEntry } from './plugin-entry.ts'
@@ -237,10 +238,12 @@ export class Instance<N extends SlotName = SlotName> {
     this.#tally.startOver()
     this.#unable = undefined
     // The entry's type is this instance's slot: the host makes each instance for the slot it is asked for.
-    this.#api = connectSlot(type, life.channel, {
+    const api = connectSlot(type, life.channel, {
       ...{ timeoutMs, around: this.#gate.around },
       ...(unknownStatus !== undefined && { unknownStatus }),
     }) as SlotApi<N>
+    const { onCall } = this.#around
+    this.#api = onCall === undefined ? api : observed(api, { plugin: name, slot: type }, onCall)
     this.#set({ at: 'ready', since: clock.now(), pid: life.process.pid })
     this.#told = ''
     this.#lastError = undefined

@@ -20,6 +20,7 @@ import { backends } from '../storage/index.ts'
 import { type ProgramLogger, openLogger } from '../telemetry/logger.ts'
 import { openMeters } from '../telemetry/meters.ts'
 import { accountSettings } from './account-settings.ts'
+import { createMemoryPlaces } from './memory-places.ts'
 import { controlOperations } from './control-operations.ts'
 import { createEncryptedPlaces } from './encrypted-places.ts'
 import { filePolicy } from './file-policy.ts'
@@ -115,7 +116,10 @@ async function openParts(
   const accounts = scope.own(
     openAccountWing({ config, current, database, host, keepers, events, log, meter }),
   )
-  const serve = openFiles({ current, accounts, events, encrypted, log, meter }, scope)
+  const serve = openFiles(
+    { current, accounts, events, encrypted, log, meter, inMemory: options.workshop?.filesInMemory === true },
+    scope,
+  )
   const firstAccount = isFirstStart ? await makeFirstAccount(config, accounts) : undefined
   const door = await openDoor(options, { authority: accounts.authority, serve, events, log, meter })
   accounts.attachSessions(door)
@@ -206,10 +210,11 @@ function openAccountWing({
 type FileNeeds = Pick<Parts, 'current' | 'accounts' | 'events' | 'encrypted'> & {
   readonly log: ProgramLogger
   readonly meter: Meter
+  readonly inMemory: boolean
 }
 
 function openFiles(
-  { current, accounts, events, encrypted, log, meter }: FileNeeds,
+  { current, accounts, events, encrypted, log, meter, inMemory }: FileNeeds,
   scope: Scope,
 ): OpenSession {
   const { settings, stateFolder } = current.config
@@ -227,7 +232,10 @@ function openFiles(
   )
   scope.defer(() => sweeping)
   return createSessionOpener({
-    places: { disks, encrypted, ledger, trackQuota: settings.data_provider.track_quota },
+    places: {
+      ...(inMemory && { memory: createMemoryPlaces() }),
+      ...{ disks, encrypted, ledger, trackQuota: settings.data_provider.track_quota },
+    },
     policy: () => filePolicy(current.config.settings),
     ...{ events, ledger, clock, meter, log: log.with({ part: 'sftp' }), version: programVersion() },
     active: createActiveUploads(randomBytes(4).toString('hex')),

@@ -8,6 +8,7 @@ import { createQuota } from '../files/quota.ts'
 import type { UsageLedger } from '../files/usage-ledger.ts'
 import { backends } from '../storage/index.ts'
 import type { EncryptedPlaces } from './encrypted-places.ts'
+import type { MemoryPlaces } from './memory-places.ts'
 import type { Backend } from '../storage/backend.ts'
 import type { Disks } from '../storage/disks.ts'
 
@@ -18,6 +19,8 @@ export interface PlaceOptions {
   readonly ledger: UsageLedger
   /** SFTPGo's `track_quota`: 0 off, 1 everybody, 2 only where there is a limit, and folders. */
   readonly trackQuota: 0 | 1 | 2
+  /** Where real directories are not wanted. */
+  readonly memory?: MemoryPlaces
 }
 
 /** The home and the folders of somebody who is logged in. */
@@ -41,7 +44,8 @@ export async function openPlaces(user: User, options: PlaceOptions): Promise<Ope
 }
 
 function openHome(user: User, options: PlaceOptions, scope: Scope): Mount {
-  if (user.filters.disable_fs_checks !== true) makeDirectory(user.home_dir, user)
+  if (user.filters.disable_fs_checks !== true && options.memory === undefined)
+    makeDirectory(user.home_dir, user)
   const limited = user.quota_size > 0 || user.quota_files > 0 || (user.virtual_folders ?? []).length > 0
   const counts = options.trackQuota === 1 || (options.trackQuota === 2 && limited)
   return {
@@ -59,7 +63,7 @@ function openHome(user: User, options: PlaceOptions, scope: Scope): Mount {
 function openFolder(user: User, folder: VirtualFolder, options: PlaceOptions, scope: Scope): Mount {
   const { mapped_path: path = '', filesystem = { provider: 0 } } = folder
   if (path === '') throw new FileError('not-found', `Cannot open the folder "${folder.name}": it has no path`)
-  makeDirectory(path, user)
+  if (options.memory === undefined) makeDirectory(path, user)
   // As in SFTPGo: -1 counts in the user's quota, everything else on its own.
   const inUsers = folder.quota_size < 0 && folder.quota_files < 0
   const counter = inUsers ? options.ledger.user(user.username) : options.ledger.folder(folder.name)
@@ -89,6 +93,7 @@ function openBackend(
       `Cannot open "${root}": filesystem provider ${provider} is not supported`,
     )
   }
+  if (options.memory !== undefined) return options.memory(root)
   const local = backends.local({ root, disks: options.disks })
   return provider === 0 ? local : options.encrypted.wrap(local, filesystem, owner)
 }

@@ -9,7 +9,12 @@ import { stateLayout } from './state-layout.ts'
 
 /** Starts the plugins of a configuration, or those that `wanted` picks. */
 export async function openPlugins(
-  { config, devPlugins, frozen }: Pick<ServerOptions, 'config' | 'devPlugins' | 'frozen'>,
+  {
+    config,
+    devPlugins,
+    frozen,
+    workshop,
+  }: Pick<ServerOptions, 'config' | 'devPlugins' | 'frozen' | 'workshop'>,
   log: Logger,
   meter: Meter,
   wanted: (entry: PluginEntry) => boolean = () => true,
@@ -26,5 +31,10 @@ export async function openPlugins(
     startTimeoutMs: millisecondsOf(timeout),
     ...{ runFrom, allowPlaintext, allowDev: devPlugins === true },
     ...{ log, meter },
+    ...(workshop !== undefined && { onCall: workshop.onCall }),
+    ...(workshop?.patient === true && { pace: { supervision: patientSupervision } }),
   })
 }
+
+/** A plugin in a debugger answers nobody. */
+const patientSupervision = { healthEveryMs: 3_600_000, healthTimeoutMs: 3_600_000, memoryEveryMs: 500 }

@@ -1,6 +1,7 @@
 import type { Closable } from '../base/scope.ts'
 import type { Config } from '../config/load-config.ts'
 import type { Problem } from '../config/problems.ts'
+import type { ObservedCall } from '../host/observed-call.ts'
 import type { LogLevel } from '../base/log.ts'
 import type { ProgramLogger } from '../telemetry/logger.ts'
 
@@ -47,8 +48,20 @@ export interface ServerOptions {
   readonly devPlugins?: boolean
   /** Starts only plugins that the lock file names. Default false. */
   readonly frozen?: boolean
+  /** For a throw-away server in which somebody writes a plugin. Default: none of it. */
+  readonly workshop?: Workshop
   /** Default: one on standard error, closed with the server. */
   readonly log?: ProgramLogger
+}
+
+/** What makes a server a workshop. */
+export interface Workshop {
+  /** Hears of every call to a plugin, with all that is in it. */
+  readonly onCall: (call: ObservedCall) => void
+  /** Whether plugins may stand still: in a debugger. */
+  readonly patient: boolean
+  /** Keeps the files of everybody in memory. */
+  readonly filesInMemory: boolean
 }
 
 /** What became of a reload. */
