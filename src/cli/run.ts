@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { messageOf } from '../base/errors.ts'
+import { nearestName } from '../config/nearest-name.ts'
 import { type CliCommand, type CommandInput, CommandError } from './command.ts'
 import { type CommandRow, commandTable } from './command-table.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
@@ -84,8 +85,15 @@ function unknownCommand(argv: readonly string[]): number {
     process.stdout.write(overview(group))
     return argv.length === 1 ? exitCodes.usage : exitCodes.ok
   }
+  const typed = argv
+    .slice(0, 2)
+    .filter((word) => !word.startsWith('-'))
+    .join(' ')
+  const words = commandTable.map((row) => row.words)
+  const near = nearestName(typed, words) ?? nearestName(argv[0] ?? '', words)
+  const meant = near === undefined ? '' : ` Did you mean "${program} ${near}"?`
   process.stderr.write(
-    `There is no command "${argv.slice(0, 2).join(' ')}". "${program} --help" lists them all.\n`,
+    `There is no command "${typed === '' ? argv[0] : typed}".${meant} "${program} --help" lists them all.\n`,
   )
   return exitCodes.usage
 }

@@ -54,6 +54,9 @@ export function serveSession(
     get outstanding() {
       return session.outstanding
     },
+    get transfers() {
+      return [...session.handles.live()].filter(({ kind }) => kind === 'file').length
+    },
     close: (exitStatus = 1) => session.finish('closed-by-us', exitStatus),
   }
 }

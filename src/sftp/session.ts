@@ -10,6 +10,8 @@ export interface SftpSession {
   readonly requests: number
   /** Requests received and not yet answered. */
   readonly outstanding: number
+  /** Files open now: a transfer is under way between its requests too. */
+  readonly transfers: number
   /** Ends the session now: what is open is interrupted, and the stream is ended with `exitStatus` (default 1). */
   close(exitStatus?: number): void
 }

@@ -38,10 +38,11 @@ export class GuestSessions {
     return second === undefined ? first?.stream : undefined
   }
 
-  /** Whether any of them has something to do or to say. */
+  /** Whether any of them has something to do or to say, or a transfer open. */
   get busy(): boolean {
     return [...this.#sessions].some(
-      ({ session, stream }) => session === undefined || session.outstanding > 0 || stream.queuedBytes > 0,
+      ({ session, stream }) =>
+        session === undefined || session.outstanding > 0 || session.transfers > 0 || stream.queuedBytes > 0,
     )
   }
 

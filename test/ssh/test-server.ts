@@ -219,6 +219,7 @@ export class EchoSession implements SftpSession {
     })
   }
 
+  readonly transfers = 0
   get outstanding(): number {
     return this.#waiting.length
   }

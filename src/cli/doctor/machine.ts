@@ -3,12 +3,22 @@ import { fileURLToPath } from 'node:url'
 import { messageOf } from '../../base/errors.ts'
 import { findDriver } from '../../database/driver.ts'
 import { workingSetpriv } from '../../host/host-death.ts'
+import { native } from '../../native/library.ts'
 import { selfTest } from '../../native/self-test.ts'
 import { type Finding, about } from './finding.ts'
 
 /** What this machine can do, and what a missing part costs. */
 export async function checkMachine(): Promise<Finding[]> {
-  return [node(), platform(), ...nativeParts(), database(), await hostDeath(), fileLimit(), clock()]
+  return [
+    node(),
+    platform(),
+    ...nativeParts(),
+    database(),
+    await hostDeath(),
+    serviceManager(),
+    fileLimit(),
+    clock(),
+  ]
 }
 
 function node(): Finding {
@@ -51,8 +61,20 @@ async function hostDeath(): Promise<Finding> {
   const { ok, warning } = about('plugins after a crash')
   const setpriv = await workingSetpriv()
   return setpriv === undefined
-    ? warning('no setpriv here: a watcher process ends them')
+    ? warning(
+        'no working setpriv: a watcher process ends them; were it killed too, they stay until the next start ends them',
+      )
     : ok('ended by the kernel, and by a watcher process')
+}
+
+function serviceManager(): Finding {
+  const { ok, warning } = about('service manager')
+  if (process.platform !== 'linux') return ok('none is told here')
+  return native().works
+    ? ok('is told when the server is ready, where there is one')
+    : warning(
+        'cannot be told when the server is ready: a unit for systemd needs Type=exec and no WatchdogSec',
+      )
 }
 
 function fileLimit(): Finding {
