@@ -17,8 +17,9 @@ export interface UserManager {
   list(): User[]
   /** The user as stored, secrets hidden; with groups merged where `complete` is asked for. */
   show(username: string, complete?: boolean): { readonly user: User; readonly problem?: string }
+  /** Makes a user; gives it back with secrets hidden. */
   add(fields: NewUser, by: Actor): Promise<User>
-  /** Changes fields by their SFTPGo names; `filters.max_upload_file_size` reaches into an object, null clears. */
+  /** Changes fields by their SFTPGo names; `filters.max_upload_file_size` reaches into an object, null clears. Secrets hidden in what it gives back. */
   set(username: string, changes: Readonly<Record<string, unknown>>, by: Actor): Promise<User>
   setPassword(username: string, password: string, by: Actor): Promise<void>
   addKey(username: string, line: string, by: Actor): Promise<string>
@@ -158,16 +159,21 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       const hash = password === undefined ? {} : { password: await hashed(password) }
       const defaults = { status: 1, permissions: { '/': ['*'] }, home_dir: options.homeOf(username) }
       const user = usable({ ...defaults, ...record, ...hash, username })
-      return put({ ...user, last_password_change: password === undefined ? 0 : now() }, by)
+      return withoutSecrets(
+        await put({ ...user, last_password_change: password === undefined ? 0 : now() }, by),
+      )
     },
     async set(username, changes, by) {
       const before = existing(username)
+      const other = Object.keys(changes).find((path) => Object.hasOwn(otherWays, path))
+      if (other !== undefined) throw new AccountError('invalid', `"${other}" ${otherWays[other] ?? ''}`)
       // Sealed before the change, which cannot wait; what else is changed meanwhile stays.
       const wanted = usable({ ...applied(before, changes), username })
       const sealed = await sealSecrets(options.secrets, wanted, before)
-      return change(username, by, (user) =>
+      const changed = await change(username, by, (user) =>
         withSecretsOf({ ...usable({ ...applied(user, changes) }), ...kept(user) }, sealed),
       )
+      return withoutSecrets(changed)
     },
     async setPassword(username, password, by) {
       existing(username)
@@ -292,7 +298,14 @@ function usable(record: unknown): User {
   return value
 }
 
-/** What `set` leaves alone: it has ways of its own to change. */
+/** What `set` does not change, and why. */
+const otherWays: Readonly<Record<string, string>> = {
+  password: 'is changed by "user passwd"',
+  public_keys: 'are changed by "user key add" and "user key remove"',
+  ...{ id: 'never changes', username: 'never changes', created_at: 'never changes' },
+}
+
+/** The same fields, as they are. */
 function kept({ id, username, created_at, password, public_keys: keys }: User): Partial<User> {
   return {
     ...{ id, username, created_at },

@@ -81,9 +81,11 @@ describe('operations on accounts', () => {
   it('change no password and no name by "set", and know no field that is not supported', async () => {
     await ask('user add', { username: 'ada', password: 'engine' })
     const before = accounts.store.findUser('ada')?.password
-    await ask('user set', { username: 'ada', changes: { password: 'x', email: 'a@b.c' } })
-    expect(accounts.store.findUser('ada')).toMatchObject({ password: before, email: 'a@b.c' })
     const set = (changes: object): Promise<unknown> => ask('user set', { username: 'ada', changes })
+    await expect(set({ password: 'x', email: 'a@b.c' })).rejects.toThrow('is changed by "user passwd"')
+    await expect(set({ username: 'bob' })).rejects.toMatchObject({ code: 'invalid' })
+    expect(accounts.store.findUser('ada')).toMatchObject({ username: 'ada', password: before })
+    expect(accounts.store.findUser('ada')?.email).toBeUndefined()
     await expect(set({ 'filters.tls_username': 'CommonName' })).rejects.toMatchObject({ code: 'invalid' })
     await expect(set({ '__proto__.x': 1 })).rejects.toMatchObject({ code: 'invalid' })
     await expect(set({ 'filesystem.provider': 1 })).rejects.toThrow('S3')
@@ -93,7 +95,9 @@ describe('operations on accounts', () => {
     const filters = {
       totp_config: { enabled: true, protocols: ['SSH'], secret: { status: 'Plain', payload: 'JBSW' } },
     }
-    await ask('user add', { username: 'ada', record: { filters } })
+    const added = await ask('user add', { username: 'ada', password: 'engine', record: { filters } })
+    const changed = await ask('user set', { username: 'ada', changes: { filters } })
+    expect(JSON.stringify([added, changed])).not.toMatch(/sealed|JBSW|argon2|engine/)
     expect(accounts.store.findUser('ada')?.filters.totp_config?.secret).toEqual({
       ...{ status: 'Secretbox', payload: 'sealed 4' },
     })
