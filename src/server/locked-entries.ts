@@ -23,7 +23,8 @@ export async function lockedEntries(
   )
 }
 
-async function resolvedEntries(
+/** The same without settings: which program each entry runs. */
+export async function resolvedEntries(
   config: Config,
   { frozen }: { readonly frozen: boolean },
 ): Promise<PluginEntry[]> {

@@ -1,4 +1,5 @@
 import type { PluginStatus } from '../../host/plugin-status.ts'
+import { resolvedEntries } from '../../server/locked-entries.ts'
 import { pluginEntries } from '../../server/plugin-entries.ts'
 import { findServer } from '../ask-server.ts'
 import { type CliCommand, flag } from '../command.ts'
@@ -10,7 +11,9 @@ export const pluginList: CliCommand = {
   options: [['--json', 'print as JSON']],
   examples: ['plugin list', 'plugin list --json'],
   async run(input) {
-    const entries = pluginEntries(readConfig(input.configFile))
+    const config = readConfig(input.configFile)
+    // A list is wanted most where something is missing.
+    const entries = await resolvedEntries(config, { frozen: false }).catch(() => pluginEntries(config))
     const running = await runningPlugins(input.configFile)
     const rows = entries.map(({ name, type, cmd, enabled, required, sha256sum }) => ({
       name,

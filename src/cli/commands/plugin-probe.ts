@@ -6,7 +6,8 @@ import { millisecondsOf } from '../../config/units.ts'
 import { openHostDeath } from '../../host/host-death.ts'
 import type { OutputRecord } from '../../host/output.ts'
 import { probePlugin, type ProbeStep } from '../../host/probe.ts'
-import { pluginEntries } from '../../server/plugin-entries.ts'
+import { resolvedEntries } from '../../server/locked-entries.ts'
+import { withSettings } from '../../server/plugin-settings.ts'
 import { type CliCommand, flag } from '../command.ts'
 import { exitCodeOf, exitCodes } from '../exit-codes.ts'
 import { print, printJson } from '../output.ts'
@@ -25,7 +26,8 @@ export const pluginProbe: CliCommand = {
   async run(input) {
     const config = readConfig(input.configFile)
     const { plugin_host: settings } = config.settings
-    const entry = entryNamed(pluginEntries(config), input.args[0] ?? '')
+    const entries = await resolvedEntries(config, { frozen: false })
+    const entry = await withSettings(entryNamed(entries, input.args[0] ?? ''), config)
     const steps: ProbeStep[] = []
     const json = flag(input, 'json')
     const folder = mkdtempSync(join(tmpdir(), 'sftpgo-ts-probe-'))

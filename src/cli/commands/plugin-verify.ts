@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { messageOf } from '../../base/errors.ts'
 import type { PluginEntry } from '../../host/plugin-entry.ts'
 import { verifiedCopy } from '../../host/verified-copy.ts'
-import { pluginEntries } from '../../server/plugin-entries.ts'
+import { resolvedEntries } from '../../server/locked-entries.ts'
 import { type CliCommand, flag } from '../command.ts'
 import { exitCodeOf, exitCodes } from '../exit-codes.ts'
 import { printJson, printTable } from '../output.ts'
@@ -25,8 +25,7 @@ export const pluginVerify: CliCommand = {
   options: [['--json', 'print as JSON']],
   examples: ['plugin verify', 'plugin verify ldap'],
   async run(input) {
-    const { settings } = readConfig(input.configFile)
-    const entries = pluginEntries({ settings })
+    const entries = await resolvedEntries(readConfig(input.configFile), { frozen: false })
     const [name] = input.args
     const chosen = name === undefined ? entries : [entryNamed(entries, name)]
     const folder = mkdtempSync(join(tmpdir(), 'sftpgo-ts-verify-'))
