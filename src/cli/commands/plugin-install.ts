@@ -88,14 +88,18 @@ export function entryOf({
   return {
     ...{ name, type: slot, source: name, version: `^${version}` },
     ...(permissions.environment.length === 0 ? {} : { env_vars: [...permissions.environment] }),
-    ...slotDefaults[slot],
+    ...slotDefaults(name)[slot],
   }
 }
 
 /** What SFTPGo's configuration asks of each slot before an entry means anything. */
-const slotDefaults: Readonly<Record<Installed['stored']['manifest']['slot'], Record<string, unknown>>> = {
-  auth: { auth_options: { scope: 1 } },
-  notifier: { notifier_options: { fs_events: ['upload'] } },
-  kms: {},
-  ipfilter: {},
+function slotDefaults(
+  name: string,
+): Readonly<Record<Installed['stored']['manifest']['slot'], Record<string, unknown>>> {
+  return {
+    auth: { auth_options: { scope: 1 } },
+    notifier: { notifier_options: { fs_events: ['upload'] } },
+    kms: { kms_options: { scheme: name, encrypted_status: name } },
+    ipfilter: {},
+  }
 }
