@@ -78,6 +78,11 @@ export function createConfinedCalls(kernel: KernelCalls, root: number, resolve: 
   }
 
   function open(path: VirtualPath, intent: OpenIntent): Soon<number> {
+    // What this call made itself is a regular file: the kernel need not be asked.
+    if (intent.create && intent.exclusive) {
+      const flags = flagsOf(intent) | neverWait
+      return opened(path, { flags, mode: intent.mode, resolve }, 'open')
+    }
     return openRegular(path, { flags: flagsOf(intent), mode: intent.mode, resolve })
   }
 

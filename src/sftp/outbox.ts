@@ -42,6 +42,11 @@ export class Outbox {
     return this.#full
   }
 
+  /** Something is gathered that a `flush` would send. */
+  get gathers(): boolean {
+    return this.#gathering !== undefined
+  }
+
   room(): void {
     this.#full = false
   }

@@ -133,6 +133,8 @@ class Session implements Conversation, LineDesk {
     if (this.over) return
     this.#reader.push(bytes)
     this.#pump()
+    // What could be answered at once leaves in this turn: by way of the microtask it cost a turn of the event loop each.
+    if (!this.over) this.#outbox.flush()
   }
 
   /** Between requests only the beginning of the next one is still looked at. */
@@ -324,7 +326,7 @@ class Session implements Conversation, LineDesk {
 
   /** After everything that arrives in this turn: one packet then carries many small replies. */
   #scheduleFlush(): void {
-    if (this.#flushing || this.over) return
+    if (this.#flushing || this.over || !this.#outbox.gathers) return
     this.#flushing = true
     queueMicrotask(() => {
       this.#flushing = false

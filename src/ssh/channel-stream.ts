@@ -118,7 +118,7 @@ export class ChannelStream implements ByteStream {
   }
 
   /** Bytes handed to the session, and which of them it may still look at. */
-  get stillNeeded(): StillNeeded {
+  get stillNeeded(): Omit<StillNeeded, 'partOfPacket'> {
     const tail = this.#unconsumed === 0 ? 0 : (this.#receiver?.lookedAt ?? this.#given)
     return { by: this, given: this.#given, tail }
   }

@@ -208,9 +208,13 @@ export class Connection implements Counted {
   /** Where the next bytes go. Bulk is what a single session receives; other bytes are few. */
   #nextRead(): Buffer {
     const single = this.#phase === 'open' ? this.#sessions?.single : undefined
+    const transport = this.#transport
     // What an exchange of keys has received is looked at until its end.
-    const known = this.#transport?.exchanging === true ? undefined : single
-    return this.#reads.next(single !== undefined, known?.stillNeeded)
+    const known = transport?.exchanging === true ? undefined : single?.stillNeeded
+    return this.#reads.next(
+      single !== undefined,
+      known && { ...known, partOfPacket: transport?.holdsPart === true },
+    )
   }
 
   #data(chunk: Buffer): void {

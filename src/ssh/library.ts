@@ -106,6 +106,8 @@ export interface Transport {
   allowRekeys(): void
   /** Whether a key exchange is under way: messages are then queued. */
   readonly exchanging: boolean
+  /** The beginning of a packet has arrived, which may still be looked at where it was received. */
+  readonly holdsPart: boolean
   /** Bytes queued until the exchange is complete. */
   readonly heldBytes: number
   readonly sessionId: Buffer

@@ -19,6 +19,8 @@ const bulkBytes = 16 * 1024
 const leastRoom = 128 * 1024
 
 const mostRetired = 8
+/** Data of a packet that began in a slab and ends in the next one; the library takes none larger. */
+const largestPacket = 35_000
 
 /** Creates a pool that keeps at most `keep` slabs while nobody needs them. */
 export function createReadPool(keep: number): ReadPool {
@@ -53,6 +55,8 @@ export interface StillNeeded {
   readonly given: number
   /** The latest of them, which may still be looked at; those before are not. */
   readonly tail: number
+  /** A packet has begun whose end was not read yet, and whose data therefore do not count as given. */
+  readonly partOfPacket: boolean
 }
 
 /** A slab that is full, and how many bytes had been given when it was. */
@@ -125,9 +129,9 @@ export class ReadMemory {
       this.#pool.give(this.#retired[0].slab)
       this.#retired.shift()
     }
-    if (needed.tail === 0) return this.#clear(slab)
+    if (needed.tail === 0 && !needed.partOfPacket) return this.#clear(slab)
     if (slab.length - this.#at >= leastRoom) return
-    this.#retired.push({ slab, given: needed.given })
+    this.#retired.push({ slab, given: needed.given + (needed.partOfPacket ? largestPacket : 0) })
     // Nobody has said for long that something is done with: the collector will find out.
     if (this.#retired.length > mostRetired) this.#retired.shift()
     this.#begin()

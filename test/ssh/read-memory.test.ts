@@ -12,7 +12,7 @@ function busyReader(): { readonly memory: ReadMemory; readonly needs: (tail: num
   let given = 0
   memory.next(true, undefined)
   memory.received(bulk, false)
-  return { memory, needs: (tail) => ({ by: session, given: (given += bulk), tail }) }
+  return { memory, needs: (tail) => ({ by: session, given: (given += bulk), tail, partOfPacket: false }) }
 }
 
 it('reads few bytes into memory that connections share, and copies them out of it', () => {
@@ -47,6 +47,18 @@ it('keeps every byte that is still looked at as it is', () => {
   }
 })
 
+it('keeps a packet whose end has not arrived, also into the next slab', () => {
+  const { memory, needs } = busyReader()
+  let into = memory.next(true, needs(0))
+  for (let read = 1; into.byteLength > readSlabBytes - 6 * bulk; read += 1) {
+    into.fill(read, 0, bulk)
+    const bytes = memory.received(bulk, false)
+    into = memory.next(true, { ...needs(0), partOfPacket: true })
+    into.fill(0)
+    expect(bytes.every((byte) => byte === read)).toBe(true)
+  }
+})
+
 it('uses no memory again of which nobody can tell who looks at it', () => {
   const { memory, needs } = busyReader()
   const first = memory.next(true, needs(0))
@@ -64,9 +76,11 @@ it('gives its memory back when a connection has little to say again', () => {
   const memory = new ReadMemory(pool)
   memory.next(true, undefined)
   memory.received(bulk, false)
-  const own = memory.next(true, { by: session, given: bulk, tail: 0 })
+  const own = memory.next(true, { by: session, given: bulk, tail: 0, partOfPacket: false })
   memory.received(100, false)
-  expect(memory.next(true, { by: session, given: bulk + 100, tail: 0 })).toBe(pool.shared)
+  expect(memory.next(true, { by: session, given: bulk + 100, tail: 0, partOfPacket: false })).toBe(
+    pool.shared,
+  )
   expect(pool.take()).toBe(own)
 })
 

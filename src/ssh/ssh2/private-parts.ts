@@ -71,6 +71,8 @@ export interface PrivateDecipher {
   inSeqno: number
   _onPayload: (payload: Buffer) => unknown
   readonly _instance?: { free(): void }
+  /** Null between packets. Where only the tag is missing, it is no copy. */
+  readonly _packet?: Uint8Array | null
   _tag?: Buffer
   _mac?: Buffer
   _lenBuf?: Buffer

@@ -62,6 +62,10 @@ export class LibraryTransport implements Transport {
     return this.#protocol._kexinit !== undefined
   }
 
+  get holdsPart(): boolean {
+    return this.#protocol._decipher?._packet !== null
+  }
+
   get heldBytes(): number {
     return this.#heldBytes
   }
