@@ -66,7 +66,9 @@ async function startTargets(): Promise<string[]> {
     return { folder: own, home: join(own, 'home'), publicKey: `${client.key}.pub` }
   }
   const node = values.node === undefined ? {} : { node: values.node }
-  targets.push(await startOurs({ ...place('ours'), ...node, features: !values.plain, top }))
+  if (!values.plain) targets.push(await startOurs({ ...place('ours'), ...node, features: true, top }))
+  // Without notifier and auth plugin beside it, so that their price is seen.
+  targets.push(await startOurs({ ...place('ours-plain'), ...node, features: false, top }))
   for (const peer of [await startSshd(place('sshd')), await startSftpgo(place('sftpgo'))]) {
     if (typeof peer === 'string') absent.push(peer)
     else targets.push(peer)

@@ -2,6 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
+import { buildFeaturePlugins } from './feature-plugins.ts'
 
 /** A running server under test. All serve the same directory to the same key. */
 export interface Target {
@@ -40,7 +41,8 @@ export async function startOurs(options: OursOptions): Promise<Target> {
   const port = await freePort()
   const config = join(folder, 'sftpgo.config.json')
   writeFileSync(join(folder, 'users.json'), JSON.stringify({ users: [userFor(options)] }))
-  writeFileSync(config, JSON.stringify(configFor(port, options)))
+  const plugins = options.features ? await buildFeaturePlugins(top, folder) : []
+  writeFileSync(config, JSON.stringify(configFor(port, options, plugins)))
   const node = options.node ?? process.execPath
   const child = launch(node, [join(top, 'dist/main.js'), 'serve', '--config', config], folder, 'ours')
   await listening(port, child)
@@ -123,7 +125,7 @@ function userFor({ home, publicKey }: TargetOptions): object {
   }
 }
 
-function configFor(port: number, options: OursOptions): object {
+function configFor(port: number, options: OursOptions, plugins: readonly object[]): object {
   return {
     common: { max_per_host_connections: 0, idle_timeout: 0 },
     sftpd: {
@@ -133,17 +135,8 @@ function configFor(port: number, options: OursOptions): object {
     },
     data_provider: { users_file: join(options.folder, 'users.json') },
     log: { level: 'error' },
-    plugins: options.features ? featurePlugins(options) : [],
+    plugins,
   }
-}
-
-/** A notifier that hears every transfer and an auth plugin that is asked at every password login. */
-function featurePlugins({ top }: { readonly top: string }): object[] {
-  const built = join(top, 'dist/bench-plugins.json')
-  if (!existsSync(built)) return []
-  // Written by the build: entries with their checksums.
-  const entries: unknown = JSON.parse(readFileSync(built, 'utf8'))
-  return Array.isArray(entries) ? entries : []
 }
 
 function launch(command: string, args: readonly string[], folder: string, name: string): ChildProcess {
