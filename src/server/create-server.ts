@@ -220,7 +220,7 @@ function openFiles(
   const { settings, stateFolder } = current.config
   const clock = systemClock
   const ledger = accounts.counters
-  const disks = createDisks({ clock, log: log.with({ part: 'storage' }) })
+  const disks = createDisks({ clock, log: log.with({ part: 'storage' }), meter })
   const journal = scope.own(openPartJournal(join(stateFolder, 'uploads.journal')))
   const sweeping = sweepAllParts(
     journal,

@@ -2,6 +2,7 @@ import { statfsSync } from 'node:fs'
 import { systemClock, type Clock } from '../base/clock.ts'
 import { createLimiter, type Limiter } from '../base/limiter.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
+import { silentMeter, type Meter } from '../base/meter.ts'
 import { createCallPace, type CallPace } from './call-pace.ts'
 
 /** The disks of this machine as the local backends see them: homes on one disk share what is known of its speed. */
@@ -26,6 +27,8 @@ export interface DisksOptions {
   readonly clock?: Clock
   /** Told when a disk turns slow or fast again. Default silent. */
   readonly log?: Logger
+  /** Told when calls that ran on the main thread go to the pool from now on. Default silent. */
+  readonly meter?: Meter
   /** How many calls of one disk may be in the pool together; default half of the pool. */
   readonly atOnce?: number
 }
@@ -34,6 +37,7 @@ export interface DisksOptions {
 export function createDisks({
   clock = systemClock,
   log = silentLogger,
+  meter = silentMeter,
   atOnce = halfOfPool(),
 }: DisksOptions = {}): Disks {
   const known = new Map<number, Disk>()
@@ -58,6 +62,7 @@ export function createDisks({
     return createCallPace({
       monotonic: () => clock.monotonic(),
       onChange(inline, medianMicroseconds) {
+        if (!inline) meter.add('sftpgo_inline_calls_moved_total', 1, { calls: what })
         log.info(inline ? 'disk is fast again' : 'disk turned slow', { device, what, medianMicroseconds })
       },
     })

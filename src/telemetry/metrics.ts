@@ -46,6 +46,10 @@ export const metrics = {
   sftpgo_events_parked_total: counter('Events that were parked', ['notifier']),
   sftpgo_event_delivery_seconds: histogram('Time of a delivery to a notifier', ['notifier', 'outcome']),
   sftpgo_log_lines_dropped: gauge('Log lines given up because standard error was blocked'),
+  sftpgo_inline_calls_moved_total: counter(
+    'Times that calls of a disk turned slow and went from the main thread to the pool, by kind of call',
+    ['calls'],
+  ),
   sftpgo_event_loop_delay_seconds: gauge('Delay of the event loop since the last reading', ['quantile']),
 } as const satisfies Readonly<Record<string, Metric>>
 

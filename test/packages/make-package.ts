@@ -10,6 +10,8 @@ export interface MadePackage {
   readonly platform?: Platform
   readonly slot?: string
   readonly content?: string
+  /** Name of its program; default plugin.cjs. */
+  readonly entry?: string
   /** Its schema of settings; absent: it ships none. */
   readonly schema?: object
   /** Over what the manifest says by itself. */
@@ -19,20 +21,21 @@ export interface MadePackage {
 /** Writes the archive into `folder` and returns its path. */
 export async function makePackage(folder: string, made: MadePackage = {}): Promise<string> {
   const { name = 'acme-auth', version = '1.0.0', platform = 'any', slot = 'auth', content = 'plugin' } = made
-  const bytes = { 'plugin.cjs': Buffer.from(content), ...schemaFile(made.schema) }
+  const entry = made.entry ?? 'plugin.cjs'
+  const bytes = { [entry]: Buffer.from(content), ...schemaFile(made.schema) }
   const files = Object.entries(bytes).map(([path, file]) => ({
     path,
     sha256: createHash('sha256').update(file).digest('hex'),
   }))
   const settings = made.schema === undefined ? {} : { settings: 'settings.json' }
-  const manifest = { name, version, slot, protocol: 1, entry: 'plugin.cjs', files, ...settings }
+  const manifest = { name, version, slot, protocol: 1, entry, files, ...settings }
   const archive = join(folder, formatArchiveName({ name, version, platform }))
   const manifestBytes = Buffer.from(JSON.stringify({ ...manifest, ...made.manifest }))
   await packArchive(archive, [
     { path: 'plugin.json', bytes: manifestBytes, executable: false },
     ...Object.entries(bytes).map(([path, file]) => ({
       ...{ path, bytes: file },
-      executable: path === 'plugin.cjs',
+      executable: path === entry,
     })),
   ])
   return archive
