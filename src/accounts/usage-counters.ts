@@ -7,6 +7,8 @@ import type { Usage, UsageOwner } from './usage.ts'
 export interface UsageCounters {
   user(username: string): QuotaCounter
   folder(name: string): QuotaCounter
+  /** What a user has sent and fetched. */
+  transfers(username: string): TransferredBytes
   /** True once in a user's lifetime for each of the two. */
   markFirst(username: string, what: 'first-upload' | 'first-download'): boolean
   /** Writes down what is not yet. */
@@ -20,6 +22,13 @@ export interface QuotaCounter {
   add(change: { readonly size: number; readonly files: number }): void
 }
 
+/** Bytes that one user has sent and fetched. */
+export interface TransferredBytes {
+  readonly upload: number
+  readonly download: number
+  add(moved: { readonly upload: number; readonly download: number }): void
+}
+
 const flushMs = 1_000
 
 interface Entry {
@@ -30,9 +39,18 @@ interface Entry {
   pendingFiles: number
 }
 
+interface Moved {
+  readonly username: string
+  upload: number
+  download: number
+  pendingUpload: number
+  pendingDownload: number
+}
+
 /** Creates the counters. They count at once and are written together, a second later at most. */
 export function createUsageCounters(usage: Usage, clock: Clock, log: Logger): UsageCounters {
   const entries = new Map<string, Entry>()
+  const moved = new Map<string, Moved>()
   const firsts = new Set<string>()
   let cancel: (() => void) | undefined
   let writing: Promise<void> = Promise.resolve()
@@ -40,8 +58,22 @@ export function createUsageCounters(usage: Usage, clock: Clock, log: Logger): Us
   const flush = (): Promise<void> => {
     cancel = undefined
     const changed = [...entries.values()].filter((one) => one.pendingSize !== 0 || one.pendingFiles !== 0)
-    writing = Promise.all(
-      changed.map(async (entry) => {
+    const writeMoved = async (one: Moved): Promise<void> => {
+      const bytes = { upload: one.pendingUpload, download: one.pendingDownload }
+      one.pendingUpload = 0
+      one.pendingDownload = 0
+      try {
+        await usage.addTransfer(one.username, bytes)
+      } catch (error) {
+        one.pendingUpload += bytes.upload
+        one.pendingDownload += bytes.download
+        log.warn('usage not written', { name: one.username, error: messageOf(error) })
+      }
+    }
+    const movers = [...moved.values()].filter((one) => one.pendingUpload !== 0 || one.pendingDownload !== 0)
+    writing = Promise.all([
+      ...movers.map(writeMoved),
+      ...changed.map(async (entry) => {
         const change = { size: entry.pendingSize, files: entry.pendingFiles }
         entry.pendingSize = 0
         entry.pendingFiles = 0
@@ -54,7 +86,7 @@ export function createUsageCounters(usage: Usage, clock: Clock, log: Logger): Us
           log.warn('usage not written', { name: entry.owner.name, error: messageOf(error) })
         }
       }),
-    ).then(() => {})
+    ]).then(() => {})
     return writing
   }
   const counter = (owner: UsageOwner): QuotaCounter => {
@@ -80,6 +112,25 @@ export function createUsageCounters(usage: Usage, clock: Clock, log: Logger): Us
   return {
     user: (name) => counter({ kind: 'user', name }),
     folder: (name) => counter({ kind: 'folder', name }),
+    transfers(username) {
+      const entry = moved.get(username) ?? loadMoved(usage, username)
+      moved.set(username, entry)
+      return {
+        get upload() {
+          return entry.upload
+        },
+        get download() {
+          return entry.download
+        },
+        add({ upload, download }) {
+          entry.upload += upload
+          entry.download += download
+          entry.pendingUpload += upload
+          entry.pendingDownload += download
+          cancel ??= clock.after(flushMs, () => void flush())
+        },
+      }
+    },
     markFirst(username, what) {
       const key = `${what} ${username}`
       const field = what === 'first-upload' ? 'first_upload' : 'first_download'
@@ -101,4 +152,12 @@ export function createUsageCounters(usage: Usage, clock: Clock, log: Logger): Us
 function load(usage: Usage, owner: UsageOwner): Entry {
   const { used_quota_size: size, used_quota_files: files } = usage.of(owner)
   return { owner, size, files, pendingSize: 0, pendingFiles: 0 }
+}
+
+function loadMoved(usage: Usage, username: string): Moved {
+  const { used_upload_data_transfer: upload, used_download_data_transfer: download } = usage.of({
+    kind: 'user',
+    name: username,
+  })
+  return { username, upload, download, pendingUpload: 0, pendingDownload: 0 }
 }

@@ -6,6 +6,8 @@ import { silentMeter } from '../base/meter.ts'
 import { Scope } from '../base/scope.ts'
 import type { Config } from '../config/load-config.ts'
 import { openDatabase } from '../database/open-database.ts'
+import { openEventLog } from '../events/open-event-log.ts'
+import { createNotifierRoster } from '../server/notifier-roster.ts'
 import { accountSettings } from '../server/account-settings.ts'
 import { type KeepersAlone, openKeepersAlone } from '../server/keepers-alone.ts'
 import { stateLayout } from '../server/state-layout.ts'
@@ -35,12 +37,15 @@ export async function withAccountsAlone<T>(
     scope.own(holdStateFolder(layout.lock))
     const database = scope.own(await openDatabase({ path: layout.database }))
     const keepers = scope.own(openKeepersAlone(config))
+    // Written down here, told by the next server.
+    const notifiers = createNotifierRoster().entries(config.settings)
+    const events = await openEventLog({ database, notifiers, tells: false })
+    scope.defer(() => events.close())
     const accounts = scope.own(
       openAccounts({
         ...accountSettings(config),
         ...{ database, clock: systemClock, log: silentLogger, meter: silentMeter },
-        // Notifiers hear of changes that a server makes; without one nobody listens.
-        events: { recordLog() {}, async recordProvider() {} },
+        events,
         secrets: keepers.box,
         homeOf: (username) => join(layout.homes, username),
       }),

@@ -33,6 +33,7 @@ function pluginProblems(settings: Settings, plugin: PluginSettings, path: Settin
   return [
     ...programProblems(plugin, path),
     ...slotProblems(plugin, path),
+    ...keeperProblems(plugin, path),
     ...(plugin.auto_mtls || settings.plugin_host.allow_plaintext
       ? []
       : [
@@ -168,6 +169,23 @@ function slotProblems(plugin: PluginSettings, path: SettingPath): RuleProblem[] 
     )
   }
   return problems
+}
+
+/** The five pairs that SFTPGo knows; a secret stored under another status would be asked of another plugin. */
+const statusOfScheme: Readonly<Record<string, string>> = {
+  awskms: 'AWS',
+  gcpkms: 'GCP',
+  hashivault: 'VaultTransit',
+  azurekeyvault: 'AzureKeyVault',
+  ocikeyvault: 'OracleKeyVault',
+}
+
+function keeperProblems({ type, kms_options: options }: PluginSettings, path: SettingPath): RuleProblem[] {
+  const { scheme, encrypted_status: status } = options ?? {}
+  const expected = scheme === undefined ? undefined : statusOfScheme[scheme]
+  if (type !== 'kms' || status === undefined || expected === undefined || status === expected) return []
+  const message = `is "${status}", which does not belong to the scheme "${scheme}": that has "${expected}"`
+  return [problem([...path, 'kms_options', 'encrypted_status'], 'conflict', message)]
 }
 
 function betweenPlugins(plugins: readonly PluginSettings[]): RuleProblem[] {

@@ -21,6 +21,7 @@ import { openForReading, openForWriting } from './open-file.ts'
 import { createOwnUploads } from './own-uploads.ts'
 import { createPacer } from './pacer.ts'
 import { forgetfulJournal, sweepParts, type PartJournal } from './part-journal.ts'
+import { createTransferQuota } from './transfer-quota.ts'
 import type { UsageLedger } from './usage-ledger.ts'
 import type { UserFiles } from './user-files.ts'
 
@@ -33,6 +34,8 @@ export interface UserFilesOptions {
   readonly events?: EventLog
   /** Where first uploads and downloads are marked; counters are in the mounts' quotas. */
   readonly ledger?: UsageLedger
+  /** Whether limits of what a user may move are held; default true. */
+  readonly countsTransfers?: boolean
   /** Shared by all sessions of the server. */
   readonly active?: ActiveUploads
   readonly journal?: PartJournal
@@ -107,6 +110,7 @@ function createDesk(options: UserFilesOptions): Desk {
     active: options.active ?? createActiveUploads(`${process.pid}-${Date.now().toString(36)}`),
     journal: options.journal ?? forgetfulJournal,
     ledger: options.ledger,
+    transfers: createTransferQuota(user, options.countsTransfers === false ? undefined : options.ledger),
     uploadPacer: () => createPacer(bandwidth?.upload ?? user.upload_bandwidth, clock),
     downloadPacer: () => createPacer(bandwidth?.download ?? user.download_bandwidth, clock),
     log,

@@ -8,6 +8,7 @@ import type { Happenings } from './happenings.ts'
 import type { Mounts } from './mounts.ts'
 import type { Pacer } from './pacer.ts'
 import type { PartJournal } from './part-journal.ts'
+import type { TransferQuota } from './transfer-quota.ts'
 import type { UsageLedger } from './usage-ledger.ts'
 
 /** What everything that one person does with files may use. */
@@ -21,6 +22,7 @@ export interface Desk {
   readonly active: ActiveUploads
   readonly journal: PartJournal
   readonly ledger: UsageLedger | undefined
+  readonly transfers: TransferQuota
   /** The rate of one transfer, where there is one. */
   uploadPacer(): Pacer | undefined
   downloadPacer(): Pacer | undefined

@@ -72,6 +72,12 @@ export class Download implements OpenTransfer {
   }
 
   #moved(bytes: number): Soon<number> {
+    try {
+      this.#desk.transfers.download(bytes)
+    } catch (error) {
+      this.#failed = true
+      throw error
+    }
     this.#bytes += bytes
     const wait = this.#pacer?.moved(bytes)
     return wait === undefined ? bytes : wait.then(() => bytes)

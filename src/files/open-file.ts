@@ -21,6 +21,7 @@ export function openForReading(
   part?: VirtualPath,
 ): Soon<Download> {
   const place = access.toUse(path, 'download')
+  desk.transfers.requireDownload()
   const open = (): Soon<Download> =>
     whenReady(
       place.mount.backend.open(part ?? place.inside, intent),
@@ -53,6 +54,7 @@ export function openForWriting(
   )
   return whenReady(findTarget(place), (target) => {
     checkTarget(desk, access, target, intent)
+    if (intent.write) desk.transfers.requireUpload()
     const asked = desk.happenings.ask({
       action: 'pre-upload',
       place,

@@ -75,6 +75,7 @@ export class Upload implements OpenTransfer {
   read(into: Buffer, position: number): Soon<number> {
     if (!this.#start.reads) throw new FileError('bad-handle', 'Cannot read a file opened for writing')
     return whenReady(this.#start.file.read(into, position), (bytes) => {
+      this.#desk.transfers.download(bytes)
       this.#read += bytes
       return bytes
     })
@@ -85,6 +86,7 @@ export class Upload implements OpenTransfer {
     for (const chunk of chunks) length += chunk.length
     const at = this.#start.append ? this.#size : position
     return this.#remembering(() => {
+      this.#desk.transfers.upload(length)
       this.#grow(Math.max(this.#size, at + length))
       this.#hash?.written(chunks, at)
       this.#bytes += length

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Accounts, openAccounts } from '../accounts/open-accounts.ts'
 import { systemClock } from '../base/clock.ts'
@@ -105,7 +104,6 @@ async function openParts(
 ) {
   const { config } = options
   const current = { config }
-  const isFirstStart = !existsSync(stateLayout(config).database)
 
   const database = scope.own(await openState(config, log))
   const host = scope.own(await openPlugins(options, log.with({ part: 'plugins' }), meter))
@@ -120,7 +118,7 @@ async function openParts(
     { current, accounts, events, encrypted, log, meter, inMemory: options.workshop?.filesInMemory === true },
     scope,
   )
-  const firstAccount = isFirstStart ? await makeFirstAccount(config, accounts) : undefined
+  const firstAccount = await makeFirstAccount(config, accounts)
   const door = await openDoor(options, { authority: accounts.authority, serve, events, log, meter })
   accounts.attachSessions(door)
   const setGrace = closeDoorFirst(door, current, scope)
@@ -231,7 +229,7 @@ function openFiles(
     },
   )
   scope.defer(() => sweeping)
-  return createSessionOpener({
+  const opener = createSessionOpener({
     places: {
       ...(inMemory && { memory: createMemoryPlaces() }),
       ...{ disks, encrypted, ledger, trackQuota: settings.data_provider.track_quota },
@@ -243,7 +241,13 @@ function openFiles(
     measured: settings.telemetry.bind_port !== 0,
     buffers: createBufferPool({ bufferBytes: packetBufferBytes, keep: 64 }),
   })
+  // The door has closed when this runs; what sessions were doing is finished before the journal and the database close.
+  scope.defer(() => opener.settled(lastEffortsMs))
+  return opener.open
 }
+
+/** For files to be put in order after everybody is gone. */
+const lastEffortsMs = 10_000
 
 interface DoorNeeds {
   readonly authority: Accounts['authority']

@@ -1,4 +1,6 @@
 import type { Clock } from '../base/clock.ts'
+import { delay } from '../base/deadline.ts'
+import { messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { Meter } from '../base/meter.ts'
 import type { EventLog } from '../events/event-log.ts'
@@ -34,10 +36,18 @@ export interface SessionSurroundings {
   readonly measured: boolean
 }
 
+/** Opens sessions, and knows when they are over and done with. */
+export interface SessionOpener {
+  readonly open: OpenSession
+  /** Returns when every session that ended has put its files in order; after `mostMs` in any case. */
+  settled(mostMs: number): Promise<void>
+}
+
 /** Creates what `ssh` calls when somebody who is logged in opens the SFTP subsystem. */
-export function createSessionOpener(around: SessionSurroundings): OpenSession {
+export function createSessionOpener(around: SessionSurroundings): SessionOpener {
   let opened = 0
-  return async (stream, { principal, clientVersion }) => {
+  const lives = new Set<Promise<void>>()
+  const open: OpenSession = async (stream, { principal, clientVersion }) => {
     opened += 1
     // As in SFTPGo: the protocol, the connection, and a number that tells its sessions apart.
     const sessionId = `SFTP_${principal.connectionId}_${opened}`
@@ -46,6 +56,7 @@ export function createSessionOpener(around: SessionSurroundings): OpenSession {
     const plain = createUserFiles({
       principal,
       ...{ home: places.home, folders: places.folders, policy: around.policy(), events: around.events },
+      countsTransfers: around.places.trackQuota !== 0,
       ...{ ledger: around.ledger, active: around.active, journal: around.journal, clock: around.clock },
       ...{ log, sessionId, bandwidth: bandwidthFor(principal.user, principal.address) },
     })
@@ -57,12 +68,27 @@ export function createSessionOpener(around: SessionSurroundings): OpenSession {
     })
     around.meter.add('sftpgo_sessions_total')
     log.info('session opened', { address: principal.address, method: principal.method })
-    void session.ended.then(async (end) => {
-      log.info('session ended', { end, requests: session.requests })
-      await files.close()
-      await places.close()
-    })
+    const life = session.ended
+      .then(async (end) => {
+        log.info('session ended', { end, requests: session.requests })
+        await files.close()
+        await places.close()
+      })
+      .catch((error: unknown) => log.warn('session ended untidily', { error: messageOf(error) }))
+      .finally(() => lives.delete(life))
+    lives.add(life)
     return session
+  }
+  return {
+    open,
+    async settled(mostMs) {
+      // A disk that hangs must not keep the server from ending.
+      const enough = new AbortController()
+      const tooLong = delay(mostMs, enough.signal)
+      await Promise.race([Promise.all(lives), tooLong])
+      enough.abort()
+      if (lives.size > 0) around.log.warn('sessions left open', { count: lives.size })
+    },
   }
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { User } from '../../src/accounts/user.ts'
 import { createMemoryUsageLedger } from '../../src/files/usage-ledger.ts'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
 import { eachPlace } from '../helpers/places.ts'
@@ -70,6 +71,53 @@ eachPlace('quotas', (place) => {
     expect(await peer.status(6, handle, u64(0), 'half')).toBe(0)
     await peer[Symbol.asyncDispose]()
     expect(counter).toMatchObject({ files: 1, size: 1 })
+  })
+})
+
+eachPlace('data transfer quotas', (place) => {
+  const megabyte = 1024 * 1024
+  const limited = (limits: Partial<User>) => {
+    const ledger = createMemoryUsageLedger()
+    const greeted = () => SftpPeer.greeted(place.files({ ledger, user: limits }))
+    return { moved: ledger.transfers('ada'), greeted }
+  }
+
+  it('cut an upload in the middle, for all sessions together, and the file does not appear', async () => {
+    const { moved, greeted } = limited({ upload_data_transfer: 1 })
+    await using one = await greeted()
+    await using two = await greeted()
+    await put(one, '/a', Buffer.alloc(megabyte - 10_000))
+    const handle = await two.open('/b', fresh)
+    expect(await two.status(6, handle, u64(0), Buffer.alloc(10_000))).toBe(0)
+    expect(await two.status(6, handle, u64(10_000), 'x')).toBe(4)
+    expect(await two.status(4, handle)).toBe(4)
+    expect(await two.status(17, '/b')).toBe(2)
+    expect(await one.status(3, '/c', u32(fresh), u32(0))).toBe(4)
+    expect((await get(one, '/a')).length).toBe(megabyte - 10_000)
+    expect(moved).toMatchObject({ upload: megabyte, download: megabyte - 10_000 })
+  })
+
+  it('cut a download in the middle', async () => {
+    const { moved, greeted } = limited({ download_data_transfer: 1 })
+    await using peer = await greeted()
+    await put(peer, '/a', Buffer.alloc(600_000))
+    expect((await get(peer, '/a')).length).toBe(600_000)
+    const handle = await peer.open('/a', READ)
+    let at = 0
+    while ((await peer.request(5, handle, u64(at), u32(32_768))).type === 103) at += 32_768
+    expect(at).toBeGreaterThan(400_000)
+    expect(moved.download).toBeLessThanOrEqual(megabyte)
+    expect(moved.upload).toBe(600_000)
+  })
+
+  it('hold for both directions together where a total is set', async () => {
+    const { moved, greeted } = limited({ total_data_transfer: 1, upload_data_transfer: 100 })
+    await using peer = await greeted()
+    await put(peer, '/a', Buffer.alloc(megabyte / 2))
+    expect((await get(peer, '/a')).length).toBe(megabyte / 2)
+    expect(moved).toMatchObject({ upload: megabyte / 2, download: megabyte / 2 })
+    expect(await peer.status(3, '/a', u32(READ), u32(0))).toBe(4)
+    expect(await peer.status(3, '/b', u32(fresh), u32(0))).toBe(4)
   })
 })
 
