@@ -3,6 +3,7 @@ import type { RunningServer } from './running-server.ts'
 /** What a person needs to know at the start, within a screen. */
 export function announcement(
   server: Pick<RunningServer, 'addresses' | 'hostKeys' | 'firstAccount' | 'status'>,
+  options: { readonly unverified?: readonly string[] } = {},
 ): string {
   const { version, parts, configuration } = server.status()
   const name = server.firstAccount?.username ?? 'USER'
@@ -34,7 +35,20 @@ export function announcement(
   if (address !== undefined)
     rows.push(['Try it', `sftp -P ${address.port} ${name}@${reachable(address.address)}`])
   const lines = rows.map(([title, text]) => `  ${title.padEnd(12)} ${text}`)
-  return `\nsftpgo-ts ${version} is ready\n\n${lines.join('\n')}\n\n  Ctrl-C stops it.\n\n`
+  return `${banner(options.unverified)}\nsftpgo-ts ${version} is ready\n\n${lines.join('\n')}\n\n  Ctrl-C stops it.\n\n`
+}
+
+/** Nobody may take a server under development for a real one. */
+function banner(unverified: readonly string[] | undefined): string {
+  if (unverified === undefined) return ''
+  const which = unverified.length === 0 ? 'none is marked "dev"' : unverified.join(', ')
+  const lines = [
+    'DEVELOPMENT ONLY: started with --dev-plugins',
+    `These plugins run whatever their files hold, unverified: ${which}`,
+    'Whoever can write those files runs code as this server. It listens on loopback only.',
+  ]
+  const rule = '!'.repeat(Math.max(...lines.map(({ length }) => length)) + 6)
+  return `\n${[rule, ...lines.map((line) => `!! ${line}`), rule].join('\n')}\n`
 }
 
 function shown(address: string): string {

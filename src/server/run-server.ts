@@ -2,6 +2,7 @@ import { messageOf } from '../base/errors.ts'
 import { formatProblem } from '../config/problems.ts'
 import { announcement } from './announcement.ts'
 import { createServer } from './create-server.ts'
+import { pluginEntries } from './plugin-entries.ts'
 import { watchSignals } from './process-signals.ts'
 import type { RunningServer, ServerOptions } from './running-server.ts'
 import { openServiceManager } from './service-manager.ts'
@@ -23,7 +24,9 @@ export async function runServer(options: ServerOptions, graceMs?: number): Promi
       server.log,
     )
   })
-  process.stdout.write(announcement(server))
+  const unverified = unverifiedPlugins(options)
+  if (unverified !== undefined) server.log.warn('plugins run unverified', { plugins: unverified })
+  process.stdout.write(announcement(server, { ...(unverified !== undefined && { unverified }) }))
   manager.ready(`listening on port ${server.addresses[0]?.port ?? 0}`)
   const signal = await told
   manager.stopping()
@@ -31,6 +34,14 @@ export async function runServer(options: ServerOptions, graceMs?: number): Promi
   await server.close(graceMs)
   manager.close()
   return 0
+}
+
+/** The entries that may run without a checksum; undefined where none may. */
+function unverifiedPlugins({ config, devPlugins }: ServerOptions): string[] | undefined {
+  if (devPlugins !== true) return undefined
+  return pluginEntries(config)
+    .filter(({ dev, enabled }) => dev === true && enabled !== false)
+    .map(({ name }) => name)
 }
 
 async function reload(server: RunningServer): Promise<void> {

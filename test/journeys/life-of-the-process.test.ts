@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { resolve } from 'node:path'
 import { Client, type SFTPWrapper } from 'ssh2'
 import { describe, expect, it } from 'vitest'
+import { fixturePlugin } from '../helpers/fixture-plugin.ts'
 import { runCommand, startServerProcess } from '../helpers/server-process.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 import { until } from '../helpers/until.ts'
@@ -109,6 +110,21 @@ describe('a server', () => {
     server.process.kill('SIGHUP')
     await until('the mistake in the log', () => server.log().split('configuration not taken over').length > 2)
     expect(await server.stop()).toBe(0)
+  })
+
+  it('says loudly that plugins run unverified, and then listens on loopback only', async () => {
+    using folder = temporaryDirectory()
+    const { cmd } = await fixturePlugin()
+    const plugin = { name: 'draft', type: 'ipfilter', cmd, args: ['polite'], dev: true }
+    const settings = { ...(JSON.parse(minimal) as object), plugins: [plugin] }
+    const config = folder.file('one.json')
+    writeFileSync(config, JSON.stringify(settings).replace('127.0.0.1', '0.0.0.0'))
+    const refused = runCommand(['serve', '--config', config])
+    expect(refused.status).toBe(5)
+    await using server = await startServerProcess(config, { args: ['--dev-plugins'] })
+    expect(server.screen).toMatch(/^!{60,}$[^]*unverified: draft$[^]*^!{60,}$/m)
+    expect(server.screen).toMatch(/Listening +127\.0\.0\.1:/)
+    expect(server.log()).toContain('plugins run unverified')
   })
 
   it('goes on, and stops, while nobody reads its log', async () => {
