@@ -1,8 +1,9 @@
-// What the local backend costs beside Node's own calls: npm run bench -- storage [--folder /dev/shm]
+// What the local backend costs beside Node's own calls, and what encryption adds: npm run bench -- storage [--folder /dev/shm]
 import { randomBytes } from 'node:crypto'
+import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLimiter } from '../src/base/limiter.ts'
 import type { Soon } from '../src/base/soon.ts'
@@ -13,9 +14,13 @@ import type { CallPace } from '../src/storage/call-pace.ts'
 import type { Disks } from '../src/storage/disks.ts'
 import { createEncryptedBackend } from '../src/storage/encrypted.ts'
 import { openLocalBackend } from '../src/storage/local.ts'
+import { sftpBatch, withoutOpenSsh } from '../test/helpers/openssh.ts'
+import { startServerProcess } from '../test/helpers/server-process.ts'
+import { meterProcess } from './harness/cpu-meter.ts'
 
 const { values } = parseArgs({ options: { folder: { type: 'string', default: tmpdir() } } })
 const files = 10_000
+const transferBytes = 256 * 2 ** 20
 const home = fs.mkdtempSync(join(values.folder, 'sftpgo-ts-bench-'))
 /** Calls stay inline, however busy the machine is. */
 const pace: CallPace = { inline: true, took() {}, median: () => 0 }
@@ -32,6 +37,7 @@ try {
   for (const portable of [false, true]) await namesOf(portable)
   await bytes()
   await encrypted()
+  await throughTheServer()
 } finally {
   fs.rmSync(home, { recursive: true, force: true })
 }
@@ -138,6 +144,52 @@ async function encrypted(): Promise<void> {
   }
   await backend.close()
   await plain.close()
+}
+
+/**
+ * Encrypted uploads and downloads as a share of plain ones, by the processor time of a real server: the speed that one
+ * core of its own gives. Rounds alternate, so that a busy machine spoils both alike.
+ */
+async function throughTheServer(): Promise<void> {
+  const reason = withoutOpenSsh ?? (fs.existsSync('dist/main.js') ? undefined : 'a build')
+  if (reason !== undefined) return console.log(`not measured through the server: ${reason} is missing`)
+  const config = join(home, 'bench.config.json')
+  fs.writeFileSync(config, JSON.stringify({ sftpd: { bindings: [{ port: 0, address: '127.0.0.1' }] } }))
+  fs.writeFileSync(join(home, 'passphrase'), 'open sesame')
+  const password = 'Correct-Horse-9'
+  const add = ['user', 'add', '--config', config]
+  const program = resolve('dist/main.js')
+  for (const more of [['plain'], ['encrypted', '--passphrase-file', join(home, 'passphrase')]])
+    spawnSync(process.execPath, [program, ...add, ...more], { input: password })
+  fs.writeFileSync(join(home, 'up'), randomBytes(transferBytes))
+  await using server = await startServerProcess(config, { program })
+  const cpu = meterProcess(server.process.pid ?? 0, 'storage')
+  const seconds: Record<string, number[]> = {}
+  for (let round = 0; round < 4; round += 1) {
+    for (const username of ['plain', 'encrypted']) {
+      for (const command of ['put up', 'get up down']) {
+        const before = cpu.seconds()
+        const options = { port: server.port, username, password, batch: [command], cwd: home }
+        const { status, output } = await sftpBatch(options)
+        if (status !== 0) throw new Error(output)
+        // The first round warms everything up.
+        if (round > 0) (seconds[`${username} ${command}`] ??= []).push(cpu.seconds() - before)
+      }
+    }
+  }
+  cpu.close()
+  const best = (what: string): number => Math.min(...(seconds[what] ?? []))
+  for (const [what, command] of [
+    ['upload', 'put up'],
+    ['download', 'get up down'],
+  ] as const) {
+    const [plain, sealed] = [best(`plain ${command}`), best(`encrypted ${command}`)]
+    const perGiB = 2 ** 30 / transferBytes
+    console.log(
+      `server: ${what}, seconds of CPU per GiB: plain ${(plain * perGiB).toFixed(2)}, encrypted`,
+      `${(sealed * perGiB).toFixed(2)}; encrypted runs at ${(plain / sealed).toFixed(2)} of plain (goal 0.6)`,
+    )
+  }
 }
 
 async function secondsFor(run: () => Promise<void>): Promise<number> {

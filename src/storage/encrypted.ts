@@ -178,7 +178,7 @@ export function createEncryptedBackend({
     if (isDare(start.subarray(0, Math.min(length, 64)))) return darePlainSizeOf(sealed)
     if (length < headerBytes || start[sealedStateByte] === 1) return plainSizeOf(sealed)
     // Whoever wrote it was stopped, or still writes elsewhere: how much of it is good takes a closer look.
-    return (await openSealedContent({ file }, sealed, await userKeys())).size
+    return (await openSealedContent({ file, chunks: shared.chunks }, sealed, await userKeys())).size
   }
 }
 

@@ -7,13 +7,13 @@ import {
   cutShort,
   headerBytes,
   newFileKeys,
-  openChunk,
   plainSizeOf,
   readHeader,
-  sealChunk,
   sealedSizeOf,
   statePatch,
   writeHeader,
+  createChunkSealer,
+  type ChunkSealer,
   type FileKeys,
   type SealedState,
 } from './sealed-format.ts'
@@ -31,12 +31,38 @@ export interface SealedContent {
 /** Reading and writing behind a content; the owner may hand in a better handle later. */
 export interface SealedPlace {
   readonly file: OpenFile
+  readonly chunks: ChunkWorkshop
+}
+
+/** What seals and opens chunks, and where: buffers that are used again and again. */
+export interface ChunkWorkshop {
+  readonly sealer: ChunkSealer
+  /** Lends a buffer with room for a run of sealed chunks until `action` is over. */
+  withBuffer<T>(action: (room: Buffer) => Promise<T>): Promise<T>
+}
+
+/** Creates one, for all files of a server. It keeps a few buffers; more are made while more work at once. */
+export function createChunkWorkshop(sealer: ChunkSealer = createChunkSealer()): ChunkWorkshop {
+  const idle: Buffer[] = []
+  return {
+    sealer,
+    async withBuffer(action) {
+      const room = idle.pop() ?? Buffer.allocUnsafeSlow(mostAtOnce * (chunkBytes + chunkOverhead))
+      try {
+        return await action(room)
+      } finally {
+        if (idle.length < mostIdle) idle.push(room)
+      }
+    },
+  }
 }
 
 /** Changed chunks that wait in memory for more to be written to them. Writers that jump about need a few. */
 const mostWaiting = 3
 /** Chunks read or written together. */
 const mostAtOnce = 8
+/** Buffers for runs of chunks that are kept: 2 MiB. */
+const mostIdle = 4
 /** A gap is filled with real zeros, because a hole would be something that anybody could make. */
 const mostGapBytes = 64 * 2 ** 30
 
@@ -85,7 +111,7 @@ class Content implements SealedContent {
   /** Buffers of chunks that went to the disk, for the next ones. */
   readonly #free: Buffer[] = []
   /** The chunk that was read last: the next read begins in it more often than not. */
-  #latest: { readonly index: number; readonly plain: Buffer } | undefined
+  #latest: { readonly index: number; readonly length: number; readonly bytes: Buffer } | undefined
 
   constructor(place: SealedPlace, { keys, size, header }: ContentStart) {
     this.#place = place
@@ -101,15 +127,17 @@ class Content implements SealedContent {
   async read(into: Buffer, position: number): Promise<number> {
     const end = Math.min(position + into.length, this.#size)
     let at = position
-    while (at < end) {
+    const take = (plain: Buffer): number => {
+      const from = at % chunkBytes
+      const taken = plain.copy(into, at - position, from, Math.min(plain.length, from + end - at))
+      at += taken
+      return taken
+    }
+    for (let left = end - at; left > 0; left = end - at) {
       const index = Math.floor(at / chunkBytes)
-      const known =
-        this.#dirty.get(index)?.bytes ?? (this.#latest?.index === index ? this.#latest.plain : undefined)
-      const chunks = known === undefined ? await this.#fetch(index, this.#cleanFrom(index, end)) : [known]
-      for (const plain of chunks) {
-        const from = at % chunkBytes
-        at += plain.copy(into, at - position, from, Math.min(plain.length, from + end - at))
-      }
+      const known = this.#dirty.get(index)?.bytes ?? this.#latestOf(index)
+      if (known === undefined) await this.#fetch(index, this.#cleanFrom(index, end), take)
+      else take(known)
     }
     return Math.max(0, at - position)
   }
@@ -181,8 +209,9 @@ class Content implements SealedContent {
     const existing = this.#lengthOf(index)
     const dirty = known ?? { bytes: this.#bufferFor(length), done: false }
     if (known === undefined && existing > 0 && (inside > 0 || length < existing)) {
-      const plain = this.#latest?.index === index ? this.#latest.plain : (await this.#fetch(index, 1))[0]
-      plain?.copy(dirty.bytes)
+      const latest = this.#latestOf(index)
+      if (latest === undefined) await this.#fetch(index, 1, (plain) => plain.copy(dirty.bytes))
+      else latest.copy(dirty.bytes)
     }
     if (this.#latest?.index === index) this.#latest = undefined
     this.#dirty.delete(index)
@@ -226,26 +255,37 @@ class Content implements SealedContent {
   }
 
   async #writeRun(run: readonly number[], whole: boolean): Promise<void> {
-    const first = run[0] ?? 0
-    const sealed: Buffer[] = []
-    for (const index of run) {
-      const plain = this.#dirty.get(index)?.bytes.subarray(0, this.#lengthOf(index))
-      if (plain !== undefined && plain.length > 0) sealed.push(...sealChunk(this.#keys, index, plain))
-    }
-    const header = this.#header
-    if (header.on === 'memory' && first === 0) {
-      // A small new file is one write: its header, complete, and its chunks.
-      const state = whole ? ({ at: 'complete', size: this.#size } as const) : nothingYet
-      await this.#place.file.write([writeHeader({ keys: this.#keys, state }, header.userKey), ...sealed], 0)
-      this.#header = { on: 'disk', state }
-    } else {
-      await this.#announceGrowth(run)
-      await this.#place.file.write(sealed, chunkOffset(first))
-    }
+    await this.#place.chunks.withBuffer((room) => this.#writeSealed(run, whole, this.#sealRun(run, room)))
     for (const index of run) {
       const done = this.#dirty.get(index)?.bytes
       if (done !== undefined && this.#free.length < mostAtOnce / 2) this.#free.push(done)
       this.#dirty.delete(index)
+    }
+  }
+
+  #sealRun(run: readonly number[], room: Buffer): Buffer {
+    let end = 0
+    for (const index of run) {
+      const plain = this.#dirty.get(index)?.bytes.subarray(0, this.#lengthOf(index))
+      if (plain === undefined || plain.length === 0) continue
+      const into = room.subarray(end, end + plain.length + chunkOverhead)
+      this.#place.chunks.sealer.seal(this.#keys, index, plain, into)
+      end += into.length
+    }
+    return room.subarray(0, end)
+  }
+
+  async #writeSealed(run: readonly number[], whole: boolean, sealed: Buffer): Promise<void> {
+    const first = run[0] ?? 0
+    const header = this.#header
+    if (header.on === 'memory' && first === 0) {
+      // A small new file is one write: its header, complete, and its chunks.
+      const state = whole ? ({ at: 'complete', size: this.#size } as const) : nothingYet
+      await this.#place.file.write([writeHeader({ keys: this.#keys, state }, header.userKey), sealed], 0)
+      this.#header = { on: 'disk', state }
+    } else {
+      await this.#announceGrowth(run)
+      await this.#place.file.write([sealed], chunkOffset(first))
     }
   }
 
@@ -284,20 +324,30 @@ class Content implements SealedContent {
     return count
   }
 
-  /** The plain bytes of `count` chunks, fetched in one read. */
-  async #fetch(index: number, count: number): Promise<readonly Buffer[]> {
-    const lengths = Array.from({ length: count }, (_, one) => this.#lengthOf(index + one) + chunkOverhead)
-    const sealed = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + length, 0))
-    const read = await readFully(this.#place.file, sealed, chunkOffset(index))
-    let from = 0
-    const plain = lengths.map((length, one) => {
-      const chunk = openChunk(this.#keys, index + one, sealed.subarray(from, Math.min(read, from + length)))
-      from += length
-      return chunk
+  /** Fetches `count` chunks in one read and gives the plain bytes of each to `take`, who does not keep them. */
+  async #fetch(index: number, count: number, take: (plain: Buffer) => number): Promise<void> {
+    await this.#place.chunks.withBuffer(async (room) => {
+      const last = index + count - 1
+      const length = chunkOffset(last) + this.#lengthOf(last) + chunkOverhead - chunkOffset(index)
+      const read = await readFully(this.#place.file, room.subarray(0, length), chunkOffset(index))
+      for (let from = 0, one = index; one <= last; one += 1) {
+        const end = from + this.#lengthOf(one) + chunkOverhead
+        const sealed = room.subarray(Math.min(read, from), Math.min(read, end))
+        const plain = this.#place.chunks.sealer.open(this.#keys, one, sealed)
+        take(plain)
+        if (one === last) this.#remember(one, plain)
+        from = end
+      }
     })
-    const last = plain.at(-1)
-    if (last !== undefined) this.#latest = { index: index + count - 1, plain: last }
-    return plain
+  }
+
+  #remember(index: number, plain: Buffer): void {
+    const bytes = this.#latest?.bytes ?? Buffer.allocUnsafeSlow(chunkBytes)
+    this.#latest = { index, length: plain.copy(bytes), bytes }
+  }
+
+  #latestOf(index: number): Buffer | undefined {
+    return this.#latest?.index === index ? this.#latest.bytes.subarray(0, this.#latest.length) : undefined
   }
 
   #lengthOf(index: number): number {
@@ -308,10 +358,13 @@ class Content implements SealedContent {
 /** What the header of a new file says until the file is complete. */
 const nothingYet: SealedState = { at: 'writing', size: 0 }
 
-async function readChunk(place: SealedPlace, keys: FileKeys, index: number, length: number): Promise<Buffer> {
-  const sealed = Buffer.allocUnsafe(length + chunkOverhead)
-  const read = await readFully(place.file, sealed, chunkOffset(index))
-  return openChunk(keys, index, sealed.subarray(0, read))
+/** Throws when chunk `index`, of `length` plain bytes, is not what was written there. */
+async function checkChunk(place: SealedPlace, keys: FileKeys, index: number, length: number): Promise<void> {
+  await place.chunks.withBuffer(async (room) => {
+    const sealed = room.subarray(0, length + chunkOverhead)
+    const read = await readFully(place.file, sealed, chunkOffset(index))
+    place.chunks.sealer.open(keys, index, sealed.subarray(0, read))
+  })
 }
 
 /** How many plain bytes a file has, by what its header says and by how long it is. */
@@ -339,7 +392,7 @@ async function withoutTornChunks(
   while (left > atLeast) {
     const index = Math.ceil(left / chunkBytes) - 1
     try {
-      await readChunk(place, keys, index, left - index * chunkBytes)
+      await checkChunk(place, keys, index, left - index * chunkBytes)
       return left
     } catch (error) {
       if (!(error instanceof FileError) || (error.code !== 'corrupted' && error.code !== 'cut-short'))

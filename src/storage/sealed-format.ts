@@ -1,5 +1,13 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  randomBytes,
+  randomFillSync,
+  timingSafeEqual,
+} from 'node:crypto'
 import { FileError } from '../base/errors.ts'
+import { type ChunkCipher, nativeChunkCipher } from '../native/chunk-cipher.ts'
 
 /*
  * The bytes of an encrypted file; docs/encrypted-storage.md says the same in words, with what it withstands.
@@ -118,29 +126,54 @@ export function rewrappedStart(header: Buffer, from: readonly Buffer[], to: Buff
   return writeHeader(readHeader(header, from), to).subarray(0, at.state)
 }
 
-/** Seals chunk `index`: the three parts to be written one after the other. */
-export function sealChunk(keys: FileKeys, index: number, plain: Buffer): readonly [Buffer, Buffer, Buffer] {
-  const nonce = randomBytes(nonceBytes)
-  const cipher = createCipheriv('aes-256-gcm', keys.dataKey, nonce).setAAD(placeOf(keys, index))
-  const sealed = cipher.update(plain)
-  cipher.final()
-  return [nonce, sealed, cipher.getAuthTag()]
+/** Seals and opens chunks; made once for all files of a place. */
+export interface ChunkSealer {
+  /** Seals chunk `index` into `into`, which has room for exactly that: the plain bytes and `chunkOverhead` more. */
+  seal(keys: FileKeys, index: number, plain: Buffer, into: Buffer): void
+  /** Opens chunk `index` in place; its plain bytes, a part of `sealed`. Throws `corrupted` or `cut-short`. */
+  open(keys: FileKeys, index: number, sealed: Buffer): Buffer
 }
 
-/** Opens chunk `index`. Throws `corrupted` for bytes that are not exactly what was sealed for this place. */
-export function openChunk(keys: FileKeys, index: number, sealed: Buffer): Buffer {
-  if (sealed.length <= chunkOverhead) throw cutShort(`chunk ${index} is cut`)
-  const end = sealed.length - tagBytes
-  const decipher = createDecipheriv('aes-256-gcm', keys.dataKey, sealed.subarray(0, nonceBytes))
-    .setAAD(placeOf(keys, index))
-    .setAuthTag(sealed.subarray(end))
-  const plain = decipher.update(sealed.subarray(nonceBytes, end))
-  try {
-    decipher.final()
-  } catch (cause) {
-    throw corrupted(`chunk ${index} is not what was written there`, cause)
+/** Creates it, over native code where there is some. */
+export function createChunkSealer(cipher: ChunkCipher | undefined = nativeChunkCipher()): ChunkSealer {
+  const gcm = cipher ?? portableCipher
+  return {
+    seal({ dataKey: key, fileId }, index, plain, into) {
+      const end = into.length - tagBytes
+      const nonce = randomFillSync(into.subarray(0, nonceBytes))
+      const work = { key, nonce, bound: placeOf(fileId, index), from: plain }
+      gcm.seal({ ...work, into: into.subarray(nonceBytes, end) }, into.subarray(end))
+    },
+    open({ dataKey: key, fileId }, index, sealed) {
+      if (sealed.length <= chunkOverhead) throw cutShort(`chunk ${index} is cut`)
+      const end = sealed.length - tagBytes
+      const plain = sealed.subarray(nonceBytes, end)
+      const nonce = sealed.subarray(0, nonceBytes)
+      const work = { key, nonce, bound: placeOf(fileId, index), from: plain, into: plain }
+      if (gcm.open(work, sealed.subarray(end))) return plain
+      plain.fill(0)
+      throw corrupted(`chunk ${index} is not what was written there`)
+    },
   }
-  return plain
+}
+
+const portableCipher: ChunkCipher = {
+  seal({ key, nonce, bound, from, into }, tag) {
+    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(bound)
+    cipher.update(from).copy(into)
+    cipher.final()
+    cipher.getAuthTag().copy(tag)
+  },
+  open({ key, nonce, bound, from, into }, tag) {
+    const decipher = createDecipheriv('aes-256-gcm', key, nonce).setAAD(bound).setAuthTag(tag)
+    decipher.update(from).copy(into)
+    try {
+      decipher.final()
+      return true
+    } catch {
+      return false
+    }
+  },
 }
 
 /** The place in a header that is 1 once the file is complete. Only a glance: `readHeader` proves it. */
@@ -205,9 +238,9 @@ function stateTagOf(header: Buffer, keys: FileKeys): Buffer {
 }
 
 /** What a chunk is bound to: its file and its place there. */
-function placeOf(keys: FileKeys, index: number): Buffer {
-  const place = Buffer.alloc(24)
-  keys.fileId.copy(place)
+function placeOf(fileId: Buffer, index: number): Buffer {
+  const place = Buffer.allocUnsafe(24)
+  fileId.copy(place)
   place.writeBigUInt64LE(BigInt(index), 16)
   return place
 }

@@ -1,5 +1,10 @@
 import type { OpenFile } from './backend.ts'
-import type { SealedContent, SealedPlace } from './sealed-content.ts'
+import {
+  createChunkWorkshop,
+  type ChunkWorkshop,
+  type SealedContent,
+  type SealedPlace,
+} from './sealed-content.ts'
 import { createSerialQueue, type SerialQueue } from './serial-queue.ts'
 
 /** An encrypted file as all who hold it open see it: one content, one thing done at a time. */
@@ -12,6 +17,8 @@ export interface SharedFile {
 
 /** The encrypted files that are open. */
 export interface SharedFiles {
+  /** What all of them seal and open chunks with. */
+  readonly chunks: ChunkWorkshop
   /**
    * The shared form of a file: the one that is held already, or one whose content `make` opens. `opened` becomes
    * its handle, or is closed when the one at hand can do as much.
@@ -27,21 +34,22 @@ export interface SharedFiles {
 }
 
 interface Held {
-  readonly place: { file: OpenFile; writable: boolean }
+  readonly place: { file: OpenFile; writable: boolean; readonly chunks: ChunkWorkshop }
   readonly shared: Promise<SharedFile>
   ready: SharedFile | undefined
   holders: number
 }
 
 /** Creates an empty table. Backends over the same place in one process must share one. */
-export function createSharedFiles(): SharedFiles {
+export function createSharedFiles(chunks: ChunkWorkshop = createChunkWorkshop()): SharedFiles {
   const table = new Map<string, Held>()
 
   return {
+    chunks,
     async acquire(identity, opened, make) {
       const known = table.get(identity)
       if (known !== undefined) return join(known, opened)
-      const held = begin(identity, opened, make)
+      const held = begin(identity, { ...opened, chunks }, make)
       table.set(identity, held)
       try {
         held.ready = await held.shared
@@ -65,7 +73,7 @@ export function createSharedFiles(): SharedFiles {
 
 function begin(
   identity: string,
-  opened: { readonly file: OpenFile; readonly writable: boolean },
+  opened: { readonly file: OpenFile; readonly writable: boolean; readonly chunks: ChunkWorkshop },
   make: (place: SealedPlace) => Promise<SealedContent>,
 ): Held {
   const place = { ...opened }
