@@ -79,6 +79,13 @@ export class SftpClient implements AsyncDisposable {
     this.raw = raw
     this.#theirs = theirs
     this.#room = room
+    // Answers keepalives, as every client does.
+    raw.socket.on('data', () => {
+      const asked = raw.heard.findIndex((payload) => payload[0] === message.globalRequest)
+      if (asked < 0 || raw.ended) return
+      raw.heard.splice(asked, 1)
+      raw.send(buildMessage(message.requestFailure))
+    })
   }
 
   static async login(port: number): Promise<SftpClient> {
