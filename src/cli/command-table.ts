@@ -270,6 +270,11 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/plugin-test.ts')).pluginTest,
   },
   {
+    words: 'plugin lint',
+    summary: 'Find what is wrong with the folder of a plugin',
+    load: async () => (await import('./commands/plugin-lint.ts')).pluginLint,
+  },
+  {
     words: 'plugin pack',
     summary: 'Make the archives of a plugin',
     load: async () => (await import('./commands/plugin-pack.ts')).pluginPack,

@@ -7,6 +7,8 @@ import { PackageError } from '../base/errors.ts'
 export interface BundledPackage {
   readonly bytes: Buffer
   readonly packages: readonly BundledDependency[]
+  /** What it still imports from outside: names of Node's own modules, if all is well. */
+  readonly externals: readonly string[]
 }
 
 /** An npm package that is inside the bundle. */
@@ -65,6 +67,9 @@ export async function bundlePlugin({ folder, source, node }: BundleOptions): Pro
   const head = node === undefined ? shellHead : `#!${node}\n`
   return {
     bytes: Buffer.concat([Buffer.from(head + requireLine), output.contents]),
+    externals: Object.values(result.metafile.outputs).flatMap(({ imports }) =>
+      imports.filter(({ external }) => external === true).map(({ path }) => path),
+    ),
     packages: packagesIn(folder, Object.keys(result.metafile.inputs)),
   }
 }
@@ -73,8 +78,15 @@ export async function bundlePlugin({ folder, source, node }: BundleOptions): Pro
 interface Esbuild {
   build(options: Readonly<Record<string, unknown>>): Promise<{
     readonly outputFiles: readonly { readonly contents: Uint8Array }[]
-    readonly metafile: { readonly inputs: Readonly<Record<string, unknown>> }
+    readonly metafile: {
+      readonly inputs: Readonly<Record<string, unknown>>
+      readonly outputs: Readonly<Record<string, BundleOutput>>
+    }
   }>
+}
+
+interface BundleOutput {
+  readonly imports: readonly { readonly path: string; readonly external?: boolean }[]
 }
 
 /** Found from the author's folder, so that the author decides on its version; a server never needs it. */

@@ -1,11 +1,20 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { rootSchema } from '../../config/setting-schema.ts'
+import { withPluginSchemas } from '../../config/plugin-schemas.ts'
 import type { CliCommand } from '../command.ts'
 import { printJson } from '../output.ts'
+import { packageContext } from '../package-context.ts'
 
-/** Prints the JSON Schema of the configuration, for editors. */
+/** Prints the JSON Schema of the configuration, for editors: with the settings of the plugins that are installed. */
 export const configSchema: CliCommand = {
   examples: ['config schema > sftpgo.schema.json'],
-  run() {
-    printJson(rootSchema)
+  async run(input) {
+    const schemas: Record<string, unknown> = {}
+    for (const { manifest, folder } of await packageContext(input).store.list()) {
+      if (manifest.settings === undefined) continue
+      schemas[manifest.name] = JSON.parse(await readFile(join(folder, manifest.settings), 'utf8'))
+    }
+    printJson(withPluginSchemas(rootSchema, schemas))
   },
 }

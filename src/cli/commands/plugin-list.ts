@@ -1,12 +1,14 @@
 import type { PluginStatus } from '../../host/plugin-status.ts'
+import type { StoredPackage } from '../../packages/store.ts'
 import { resolvedEntries } from '../../server/locked-entries.ts'
 import { pluginEntries } from '../../server/plugin-entries.ts'
 import { findServer } from '../ask-server.ts'
 import { type CliCommand, flag } from '../command.ts'
 import { print, printJson, printTable } from '../output.ts'
+import { packageContext } from '../package-context.ts'
 import { readConfig } from '../read-config.ts'
 
-/** Lists the configured plugins, with their state when a server runs. */
+/** Lists the plugins that are stored and those that are configured, with their state when a server runs. */
 export const pluginList: CliCommand = {
   options: [['--json', 'print as JSON']],
   examples: ['plugin list', 'plugin list --json'],
@@ -15,8 +17,11 @@ export const pluginList: CliCommand = {
     // A list is wanted most where something is missing.
     const entries = await resolvedEntries(config, { frozen: false }).catch(() => pluginEntries(config))
     const running = await runningPlugins(input.configFile)
-    const rows = entries.map(({ name, type, cmd, enabled, required, sha256sum }) => ({
+    const stored = await packageContext(input).store.list()
+    const configured = entries.map(({ name, type, cmd, enabled, required, sha256sum }, index) => ({
       name,
+      configured: 'yes',
+      stored: versionsOf(stored, packageOf(config.settings.plugins[index]?.source, name)),
       slot: type,
       enabled: enabled !== false,
       required: required !== false,
@@ -24,16 +29,42 @@ export const pluginList: CliCommand = {
       state: running?.find((status) => status.name === name)?.state ?? 'no server runs',
       cmd,
     }))
+    const known = new Set(
+      entries.map(({ name }, index) => packageOf(config.settings.plugins[index]?.source, name)),
+    )
+    const waiting = [...new Set(stored.map(({ manifest }) => manifest.name))].filter(
+      (name) => !known.has(name),
+    )
+    const rows = [...configured, ...waiting.map((name) => storedOnly(stored, name))]
     if (flag(input, 'json')) return printJson(rows)
-    if (rows.length === 0) return print('No plugins are configured')
+    if (rows.length === 0) return print('No plugins are configured, and none is stored')
     printTable([
-      ['NAME', 'SLOT', 'ENABLED', 'REQUIRED', 'CHECKSUM', 'STATE', 'CMD'],
+      ['NAME', 'SLOT', 'STORED', 'CONFIGURED', 'ENABLED', 'REQUIRED', 'CHECKSUM', 'STATE', 'CMD'],
       ...rows.map((row) => [
-        ...[row.name, row.slot, yes(row.enabled), yes(row.required), row.checksum ? 'yes' : 'MISSING'],
+        ...[row.name, row.slot, row.stored.join(', ') || '-', row.configured, yes(row.enabled)],
+        ...[yes(row.required), row.checksum ? 'yes' : 'MISSING'],
         ...[row.state, row.cmd],
       ]),
     ])
   },
+}
+
+/** The package that an entry runs: what `source` says after the catalog's name. */
+function packageOf(source: string | undefined, name: string): string {
+  return source?.split('/').at(-1) ?? name
+}
+
+function versionsOf(stored: readonly StoredPackage[], name: string): readonly string[] {
+  return stored.filter(({ manifest }) => manifest.name === name).map(({ manifest }) => manifest.version)
+}
+
+/** A package that lies in the store and that no entry names. */
+function storedOnly(stored: readonly StoredPackage[], name: string) {
+  const slot = stored.find(({ manifest }) => manifest.name === name)?.manifest.slot ?? 'auth'
+  return {
+    ...{ name, configured: 'no', stored: versionsOf(stored, name), slot },
+    ...{ enabled: false, required: false, checksum: true, state: 'not configured', cmd: '-' },
+  }
 }
 
 async function runningPlugins(configFile: string): Promise<readonly PluginStatus[] | undefined> {

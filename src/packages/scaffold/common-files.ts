@@ -19,6 +19,7 @@ export function commonFiles(options: ScaffoldOptions): ScaffoldFiles {
     'settings.schema.json': json({
       $schema: 'http://json-schema.org/draft-07/schema#',
       ...{ type: 'object', additionalProperties: false, properties: sample.settings },
+      ...(slot === 'kms' && { required: ['passphrase'] }),
     }),
     'test/fixtures.json': json(sample.fixtures),
     'README.md': readme(options),

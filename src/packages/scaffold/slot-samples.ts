@@ -37,7 +37,7 @@ export const slotSamples: Readonly<Record<SlotName, SlotSample>> = {
     settings: {
       passphrase: setting('string', 'What the key is made of; give a long one.', {
         minLength: 8,
-        default: 'change this passphrase',
+        'x-secret': true,
       }),
     },
     fixtures: { settings: { passphrase: 'a passphrase for tests' }, samples: {} },
