@@ -1,115 +1,93 @@
-import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { checkConfig } from '../../src/config/load-config.ts'
+import { commandTable } from '../../src/cli/command-table.ts'
+import { runCommand } from '../helpers/server-process.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
-/**
- * Every fenced block of docs/plugins says what becomes of it: `file=PATH` is written, `run` is run and must succeed,
- * `fails=CODE` must end with that code, and `said` must stand in what the block before it printed.
- */
-interface Snippet {
-  readonly line: number
-  readonly mark: string
-  readonly text: string
-}
+const pages = [
+  'README.md',
+  ...readdirSync('docs')
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+]
+const blocks = pages.flatMap((page) =>
+  [...readFileSync(page, 'utf8').matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(
+    ([, kind = '', text = '']) => ({
+      ...{ page, kind, text },
+    }),
+  ),
+)
+const lines = blocks
+  .filter(({ kind }) => kind === 'sh' || kind === 'bash')
+  .flatMap(({ text }) => text.split('\n').filter((line) => line.trim() !== ''))
+const commands = lines
+  .map((line) => line.replace(/\s+#.*$/, '').replace(/^npx /, ''))
+  .filter((line) => line.startsWith('sftpgo-ts '))
 
-type TemporaryDirectory = ReturnType<typeof temporaryDirectory>
+/** Beginnings of lines that are not run here, with where they are, or why they are not. */
+const elsewhere = [
+  ['npm start', 'the smoke of CI starts a clone'],
+  ['sftp -P', 'test/journeys/first-start.test.ts'],
+  ['npm test', 'this very run'],
+  ['npm ls', 'says what is installed here'],
+  ['npm run soak', 'takes longer than a test may'],
+  ['npx vitest', 'test/architecture.test.ts'],
+  ['ssh-audit', 'test/ssh'],
+  ['SFTPGO_TELEMETRY__BIND_PORT', 'test/journeys/life-of-the-process.test.ts'],
+  ['curl http://127.0.0.1:10000/metrics', 'test/journeys/life-of-the-process.test.ts'],
+  ['SFTPGO_PLUGIN_AUTH', 'test/sdk/plugin-protocol-page.test.ts'],
+  ['sftp -D', 'test/cli/sftp-server.test.ts'],
+] as const
+/** Commands that need nothing but an empty folder. */
+const runHere = /^sftpgo-ts (explain|config check|user list|ban|address) ?/
 
-const top = resolve(import.meta.dirname, '../..')
-const guide = join(top, 'docs/plugins')
-// These speak of an admin's own programs, and of npm install and what never ends; other tests run what they name.
-const narrated = new Set(['running.md', 'testing.md'])
-const pages = readdirSync(guide).filter((name) => name.endsWith('.md') && !narrated.has(name))
-
-describe('the guide for plugins', () => {
-  it('has a page per slot, with the same headings', () => {
-    const wanted = ['Contract', 'Types', 'Errors', 'Testing', 'Packaging']
-    for (const slot of ['auth', 'notifier', 'kms', 'ipfilter']) {
-      const headings = [...readFileSync(join(guide, `${slot}.md`), 'utf8').matchAll(/^## (.*)$/gm)]
-      expect(
-        headings.map(([, heading]) => heading),
-        slot,
-      ).toEqual(wanted)
-    }
-  })
-
-  it.each(pages)('(%s) does what it says', { timeout: 120_000 }, async (page) => {
-    const snippets = snippetsOf(readFileSync(join(guide, page), 'utf8'))
-    using folder = workplace()
-    let printed = ''
-    for (const { line, mark, text } of snippets) {
-      const place = `${page}:${line}`
-      const [, file] = /^\w+ file=(\S+)$/.exec(mark) ?? []
-      const [, code] = /^sh fails=(\d+)$/.exec(mark) ?? []
-      if (file !== undefined) write(folder.file(file), text)
-      else if (mark.endsWith(' said')) expect(printed, place).toContain(text.trim())
-      else {
-        expect(code !== undefined || mark === 'sh run', `${place} is not marked`).toBe(true)
-        const ended = await shell(text, folder)
-        printed = ended.output
-        expect(ended.status, `${place}: ${printed}`).toBe(Number(code ?? 0))
-      }
-    }
-  })
-
-  it('names only files that are there', () => {
-    for (const page of [...pages, ...narrated]) {
-      const links = [...readFileSync(join(guide, page), 'utf8').matchAll(/\]\(([^)#]+)[^)]*\)/g)]
-      for (const [, link = ''] of links)
-        expect(link.startsWith('http') || existsSync(resolve(guide, link)), `${page}: ${link}`).toBe(true)
-    }
-  })
+it('every line of a shell in the docs is a command of ours, or it is said where it runs', () => {
+  expect(lines.length).toBeGreaterThan(15)
+  const unknown = lines.filter(
+    (line) =>
+      !/^(npx )?sftpgo-ts /.test(line) && !elsewhere.some(([beginning]) => line.startsWith(beginning)),
+  )
+  expect(unknown).toEqual([])
 })
 
-function snippetsOf(text: string): readonly Snippet[] {
-  const found = [...text.matchAll(/^```(\S.*)\n([\s\S]*?)^```$/gm)]
-  expect(text.match(/^```/gm)?.length ?? 0, 'a fenced block says nothing of itself').toBe(2 * found.length)
-  return found.map(({ index, 1: mark = '', 2: body = '' }) => ({
-    line: text.slice(0, index).split('\n').length,
-    mark,
-    text: body,
-  }))
-}
-
-/** A folder in which the product and the tools of a scaffold are found as after npm install. */
-function workplace(): TemporaryDirectory {
-  const folder = temporaryDirectory()
-  mkdirSync(folder.file('node_modules'))
-  symlinkSync(top, folder.file('node_modules/sftpgo-ts'))
-  for (const name of ['vitest', '.bin'])
-    symlinkSync(join(top, 'node_modules', name), folder.file(`node_modules/${name}`))
-  const program = `#!/bin/sh\nexec "${process.execPath}" "${top}/dist/main.js" "$@"\n`
-  mkdirSync(folder.file('bin'))
-  writeFileSync(folder.file('bin/sftpgo-ts'), program, { mode: 0o755 })
-  return folder
-}
-
-function write(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true })
-  writeFileSync(path, text)
-}
-
-function shell(
-  script: string,
-  folder: TemporaryDirectory,
-): Promise<{ readonly status: number | null; readonly output: string }> {
-  const { VITEST: _, ...own } = process.env
-  const env = {
-    ...own,
-    PATH: `${folder.file('bin')}:${own['PATH'] ?? ''}`,
-    NODE_OPTIONS: '',
-    ACME_PASSPHRASE: 'a passphrase',
+it('every command of ours in the docs exists with its options', async () => {
+  for (const line of commands) {
+    const row = commandTable
+      .filter(({ words }) => `${line} `.startsWith(`sftpgo-ts ${words} `))
+      .sort((a, b) => b.words.length - a.words.length)[0]
+    expect(row, line).toBeDefined()
+    const command = await row?.load()
+    if (command === undefined || 'raw' in command) continue
+    const known = (command.options ?? []).map(([flags]) => flags).join(' ')
+    for (const [option] of line.matchAll(/--[a-z-]+/g)) expect(known, line).toContain(option)
   }
-  return new Promise((settle) => {
-    const child = spawn('sh', ['-e'], { cwd: folder.path, env, timeout: 60_000 })
-    let output = ''
-    const add = (text: Buffer): void => {
-      output += text.toString('utf8')
-    }
-    child.stdout.on('data', add)
-    child.stderr.on('data', add)
-    child.once('close', (status) => settle({ status, output }))
-    child.stdin.end(script)
-  })
-}
+})
+
+it('commands of the docs that need no server run in an empty folder', { timeout: 40_000 }, () => {
+  using folder = temporaryDirectory()
+  writeFileSync(folder.file('sftpgo.config.json'), '{}')
+  const run = commands.filter((line) => runHere.test(line))
+  expect(run.length).toBeGreaterThan(4)
+  for (const line of run) {
+    const { status, stderr } = runCommand(line.split(' ').slice(1), { cwd: folder.path })
+    expect([line, status, stderr]).toEqual([line, 0, ''])
+  }
+})
+
+it('every JSON in the docs is read, and configurations fit the schema', () => {
+  using folder = temporaryDirectory()
+  for (const { page, text } of blocks.filter(({ kind }) => kind === 'json')) {
+    expect(() => JSON.parse(text) as unknown, page).not.toThrow()
+    if (!text.includes('"plugins"')) continue
+    const { problems } = checkConfig({
+      file: folder.file('one.json'),
+      text: text.replaceAll('…', '0'.repeat(64)),
+    })
+    // The program that it names is on nobody's machine.
+    expect(
+      problems.filter(({ code }) => code !== 'file-unreadable'),
+      page,
+    ).toEqual([])
+  }
+})
