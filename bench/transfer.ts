@@ -1,8 +1,8 @@
 // Our server beside sshd (and SFTPGo when SFTPGO_BINARY names one): the same work in turn, several rounds, medians and ratios.
-// npm run bench -- [--quick] [--rounds N] [--only NAME,NAME] [--node PATH] [--plain]
+// npm run bench -- [--quick] [--rounds N] [--only NAME,NAME] [--node PATH] [--plain] [--docs]
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Client } from './harness/client.ts'
@@ -27,6 +27,7 @@ const { values } = parseArgs({
     node: { type: 'string' },
     plain: { type: 'boolean', default: false },
     save: { type: 'string' },
+    docs: { type: 'boolean', default: false },
   },
 })
 const scale = values.quick ? quickScale : fullScale
@@ -131,4 +132,30 @@ function report(result: BenchResult): void {
   writeFileSync(join(top, `bench/results/${name}.json`), `${JSON.stringify(result, null, 1)}\n`)
   writeFileSync(join(top, `bench/results/${name}.svg`), plot(result, 'sshd'))
   process.stdout.write(`kept in bench/results/${name}.json and .svg\n`)
+  if (values.docs) writeDocs(result, name)
+}
+
+/** Puts the table of this run into docs/performance.md, between its two marks. */
+function writeDocs(result: BenchResult, name: string): void {
+  const file = join(top, 'docs/performance.md')
+  const [before = '', rest = ''] = readFileSync(file, 'utf8').split('<!-- run -->')
+  const after = rest.split('<!-- end of run -->')[1] ?? ''
+  const peers = result.targets.map((target) => `${target.name} (${target.version})`).join(', ')
+  const form = result.quick ? 'quick form' : 'full form'
+  const floor = result.floor.map(({ name: kind, cpu }) => `${kind} ${cpu} s`).join(', ')
+  const facts = `${result.date}, ${result.machine}, ${availableParallelism()} cores: ${peers}; ${form}, rounds: ${result.rounds}.`
+  const lines = [
+    facts,
+    '',
+    ...result.targets
+      .filter((one) => one.name !== 'sshd')
+      .flatMap((one) => [`${one.name} beside sshd:`, '', table(result, one.name, 'sshd'), '']),
+  ]
+  const text = [
+    ...lines,
+    `CPU that this machine needs for the same bytes at least: ${floor}.`,
+    '',
+    `![CPU relative to sshd](../bench/results/${name}.svg)`,
+  ].join('\n')
+  writeFileSync(file, `${before}<!-- run -->\n\n${text}\n\n<!-- end of run -->${after}`)
 }
