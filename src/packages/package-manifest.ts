@@ -15,6 +15,8 @@ export interface PackageManifest {
   readonly engine?: string
   /** Path of its JSON Schema of settings inside the package; absent: it has none. */
   readonly settings?: string
+  /** The program that runs it, by absolute path: not part of the package, so whoever installs it approves its digest. */
+  readonly interpreter?: string
   readonly permissions: Permissions
 }
 
@@ -38,6 +40,7 @@ export function parsePackageManifest(text: string): PackageManifest {
     throw invalid('"protocol" is no whole number')
   const engine = engineOf(value['engines'])
   const settings = value['settings'] === undefined ? undefined : stringAt(value, 'settings')
+  const interpreter = value['interpreter'] === undefined ? undefined : stringAt(value, 'interpreter')
   return {
     ...{
       name: nameIn(value),
@@ -49,6 +52,7 @@ export function parsePackageManifest(text: string): PackageManifest {
     description: value['description'] === undefined ? '' : stringAt(value, 'description'),
     ...(engine === undefined ? {} : { engine }),
     ...(settings === undefined ? {} : { settings }),
+    ...(interpreter === undefined ? {} : { interpreter }),
   }
 }
 

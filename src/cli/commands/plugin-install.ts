@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
 import { loadConfig } from '../../config/load-config.ts'
 import { installArchive, installFromCatalog, type Installed } from '../../packages/install.ts'
 import type { Permissions } from '../../packages/package-manifest.ts'
@@ -83,10 +84,12 @@ export function entryOf({
   name,
   version,
   slot,
+  interpreter,
   permissions,
 }: Installed['stored']['manifest']): Record<string, unknown> {
   return {
     ...{ name, type: slot, source: name, version: `^${version}` },
+    ...(interpreter === undefined ? {} : interpreterDigest(interpreter)),
     ...(permissions.environment.length === 0 ? {} : { env_vars: [...permissions.environment] }),
     ...slotDefaults(name)[slot],
   }
@@ -102,4 +105,10 @@ function slotDefaults(
     kms: { kms_options: { scheme: name, encrypted_status: name } },
     ipfilter: {},
   }
+}
+
+/** The interpreter of this machine, trusted on first use: the digest goes into the configuration, where it can be read. */
+function interpreterDigest(path: string): Record<string, unknown> {
+  if (!existsSync(path)) return {}
+  return { interpreter_sha256: createHash('sha256').update(readFileSync(path)).digest('hex') }
 }
