@@ -211,10 +211,9 @@ export class Connection implements Counted {
     const transport = this.#transport
     // What an exchange of keys has received is looked at until its end.
     const known = transport?.exchanging === true ? undefined : single?.stillNeeded
-    return this.#reads.next(
-      single !== undefined,
-      known && { ...known, partOfPacket: transport?.holdsPart === true },
-    )
+    // Copies need no memory of ours behind them: it would count twice against the bound of a session.
+    const bulk = single !== undefined && transport?.inPlace === true
+    return this.#reads.next(bulk, known && { ...known, partOfPacket: transport?.holdsPart === true })
   }
 
   #data(chunk: Buffer): void {

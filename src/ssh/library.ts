@@ -108,6 +108,8 @@ export interface Transport {
   readonly exchanging: boolean
   /** The beginning of a packet has arrived, which may still be looked at where it was received. */
   readonly holdsPart: boolean
+  /** Packets are decrypted where they were received; the portable ciphers make copies instead. */
+  readonly inPlace: boolean
   /** Bytes queued until the exchange is complete. */
   readonly heldBytes: number
   readonly sessionId: Buffer

@@ -66,6 +66,10 @@ export class LibraryTransport implements Transport {
     return this.#protocol._decipher?._packet !== null
   }
 
+  get inPlace(): boolean {
+    return this.#parts.crypto.bindingAvailable
+  }
+
   get heldBytes(): number {
     return this.#heldBytes
   }
