@@ -1,3 +1,4 @@
+import type { PinnedBuffer } from '../native/arena.ts'
 import type { ByteReceiver, ByteStream } from '../sftp/byte-stream.ts'
 import type { Transport } from './library.ts'
 import { message } from './messages.ts'
@@ -78,7 +79,7 @@ export class ChannelStream implements ByteStream {
   #windowOut: number
   #queue: Buffer[] = []
   #queuedBytes = 0
-  #gathered: Buffer | undefined
+  #gathered: PinnedBuffer | undefined
   #gatheredBytes = 0
   #flushPlanned = false
   #progress = 0
@@ -220,7 +221,7 @@ export class ChannelStream implements ByteStream {
     if (this.#gatheredBytes + bytes.length > gatherBytes) this.#flushGathered()
     // Fresh memory for every turn made the collector mark and sweep for a third of the time of a get of small files.
     this.#gathered ??= this.#link.pool.take()
-    this.#gathered.set(bytes, this.#gatheredBytes)
+    this.#gathered.bytes.set(bytes, this.#gatheredBytes)
     this.#gatheredBytes += bytes.length
     if (this.#flushPlanned) return
     this.#flushPlanned = true
@@ -238,7 +239,7 @@ export class ChannelStream implements ByteStream {
 
   #flushGathered(): void {
     if (this.#gatheredBytes === 0 || this.#gathered === undefined) return
-    const bytes = this.#gathered.subarray(0, this.#gatheredBytes)
+    const bytes = this.#gathered.bytes.subarray(0, this.#gatheredBytes)
     this.#gatheredBytes = 0
     this.#write(bytes)
   }

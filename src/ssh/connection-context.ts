@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import type { Meter } from '../base/meter.ts'
 import type { EventLog } from '../events/event-log.ts'
+import type { SocketSender } from '../native/socket-sender.ts'
 import type { ByteStream } from '../sftp/byte-stream.ts'
 import type { SftpSession } from '../sftp/session.ts'
 import type { WindowLimits } from './channel-stream.ts'
@@ -25,6 +26,8 @@ export interface ConnectionContext {
   readonly registry: ConnectionRegistry<Connection>
   readonly budget: TurnBudget
   readonly pool: PacketPool
+  /** The way past Node's streams for what is sent, where there is one. */
+  readonly sender: SocketSender | undefined
   readonly readPool: ReadPool
   readonly serve: OpenSession
   readonly log: Logger

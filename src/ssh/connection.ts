@@ -16,6 +16,7 @@ import { Login } from './login.ts'
 import { disconnectReason, message, type DisconnectReason } from './messages.ts'
 import { readInto } from './read-into.ts'
 import { ReadMemory } from './read-memory.ts'
+import { SocketOutput } from './socket-output.ts'
 import { SocketTurns } from './socket-turns.ts'
 import { buildMessage, escapedForLog, ProtocolError } from './wire.ts'
 
@@ -48,6 +49,7 @@ export class Connection implements Counted {
   readonly #context: ConnectionContext
   readonly #arrival: Arrival
   readonly #reads: ReadMemory
+  readonly #output: SocketOutput
   readonly #turns: SocketTurns
   readonly #keepalive: Keepalive
   readonly #keyAge: KeyAge
@@ -72,7 +74,7 @@ export class Connection implements Counted {
   #draining = false
 
   constructor(socket: Socket, proxy: ProxyExpectation, context: ConnectionContext) {
-    const { authority, clock, log, meter, pool, settings } = context
+    const { authority, clock, log, meter, pool, sender, settings } = context
     this.#socket = socket
     this.#context = context
     this.#reads = new ReadMemory(context.readPool)
@@ -88,7 +90,8 @@ export class Connection implements Counted {
       greeted: (guest) => this.#greeted(guest),
       refused: (reason) => this.destroy(reason),
     })
-    this.#turns = new SocketTurns({ socket, pool, endPlanned: () => this.#safely(() => this.#endTurn()) })
+    this.#output = new SocketOutput({ socket, pool, sender })
+    this.#turns = new SocketTurns(this.#output, () => this.#safely(() => this.#endTurn()))
     this.#keepalive = new Keepalive({
       everyMs: settings.keepaliveMs,
       mostUnanswered: settings.keepalivesUnanswered,
@@ -264,10 +267,13 @@ export class Connection implements Counted {
         signatureAlgorithms: settings.login.publicKeyAlgorithms,
         rekeyBytes: settings.rekeyBytes,
         firstExchangesOnly: true,
-        pool: this.#context.pool,
+        memory: {
+          allocate: (length) => this.#output.allocate(length),
+          fillPadding: (packet, at, length) => this.#context.pool.fillPadding(packet, at, length),
+        },
       },
       {
-        write: (bytes, lent) => this.#turns.write(bytes, lent),
+        write: (bytes) => this.#turns.write(bytes),
         payload: (payload) => this.#payload(payload),
         exchanged: (first, negotiated) => this.#exchanged(first, negotiated),
         disconnected: (reason, text) => this.#hungUp(reason, text),
@@ -355,7 +361,7 @@ export class Connection implements Counted {
     return new Channels({
       link: {
         transport,
-        socketBacklog: () => this.#socket.writableLength,
+        socketBacklog: () => this.#output.backlog,
         pool: this.#context.pool,
         atEndOfTurn: (action) => this.#turns.atEnd(action),
         ping: (answered) => this.#keepalive.ask(answered),
@@ -418,7 +424,7 @@ export class Connection implements Counted {
 
   /** Nobody makes us hold answers without end by not reading them. */
   #checkOutput(): void {
-    const backlog = this.#socket.writableLength
+    const { backlog } = this.#output
     if ((this.#transport?.heldBytes ?? 0) > mostHeldBytes)
       return this.destroy('too much held by a key exchange')
     if (this.#phase !== 'open') {
@@ -490,6 +496,7 @@ export class Connection implements Counted {
     const principal = this.#principal
     this.#enterPhase('closed')
     this.#release()
+    this.#output.drop()
     if (this.#counted) this.#context.registry.leave(this)
     if (principal !== undefined) this.#context.log.info('connection closed', this.#logFields())
   }

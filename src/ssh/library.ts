@@ -1,4 +1,3 @@
-import type { PacketPool } from './packet-pool.ts'
 import type { DisconnectReason } from './messages.ts'
 
 /** The part of the SSH library that we use. */
@@ -70,14 +69,21 @@ export interface TransportOptions {
   readonly rekeyBytes: number
   /** Key exchanges a peer may start before `allowRekeys`. */
   readonly firstExchangesOnly: boolean
-  /** Memory for bulk data; without one, every packet gets its own. */
-  readonly pool?: PacketPool
+  /** Where packets are made; without it, every packet gets memory of its own. */
+  readonly memory?: PacketMemory
+}
+
+/** Memory for outgoing packets: each is made in the room that `allocate` gives, and written before the next one. */
+export interface PacketMemory {
+  allocate(length: number): Buffer
+  /** Random bytes into `packet`, for its padding. */
+  fillPadding(packet: Buffer, at: number, length: number): void
 }
 
 /** What a transport tells. */
 export interface TransportEvents {
-  /** Bytes for the socket. `lent` is the pool's memory that they lie in: to be given back when they are sent. */
-  write(bytes: Uint8Array, lent: Buffer | undefined): void
+  /** Bytes for the socket. */
+  write(bytes: Uint8Array): void
   /** A message that is not part of a key exchange. A view on memory that is not used again. */
   payload(payload: Buffer): void
   /** A key exchange is complete. */

@@ -1,17 +1,18 @@
 import { randomFillSync } from 'node:crypto'
+import { pinnedBuffer, type PinnedBuffer } from '../native/arena.ts'
 
 /** Memory for outgoing packets, used again once the socket is done with it. */
 export interface PacketPool {
-  /** Memory for a whole packet of bulk data. */
-  take(): Buffer
+  /** Memory for the packets of a turn. */
+  take(): PinnedBuffer
   /** Gives back what `take` lent, once nobody reads it any more. */
-  give(slab: Buffer): void
+  give(slab: PinnedBuffer): void
   /** Random bytes into `packet`, for its padding. */
   fillPadding(packet: Buffer, at: number, length: number): void
 }
 
-/** The largest packet: data of 32 KiB with everything around it. */
-export const slabBytes = 33 * 1024
+/** The answer to one READ of 255 KiB in its packets: what one system call then takes. */
+export const slabBytes = 272 * 1024
 
 /**
  * Creates a pool that keeps at most `keep` slabs while nobody needs them.
@@ -20,11 +21,11 @@ export const slabBytes = 33 * 1024
  * direction that is measured, in `read-into.ts`. A call for random bytes in every packet costs more than copying them.
  */
 export function createPacketPool(keep: number): PacketPool {
-  const idle: Buffer[] = []
+  const idle: PinnedBuffer[] = []
   const random = Buffer.allocUnsafeSlow(4096)
   let used = random.length
   return {
-    take: () => idle.pop() ?? Buffer.allocUnsafeSlow(slabBytes),
+    take: () => idle.pop() ?? pinnedBuffer(slabBytes),
     give(slab) {
       if (idle.length < keep) idle.push(slab)
     },

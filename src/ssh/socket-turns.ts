@@ -1,28 +1,17 @@
-import type { Socket } from 'node:net'
-import type { PacketPool } from './packet-pool.ts'
-
-/** What the turns of a socket need. */
-export interface SocketTurnsOptions {
-  readonly socket: Socket
-  readonly pool: PacketPool
-  /** Ends a turn that was planned, and sees to what that may throw. */
-  readonly endPlanned: () => void
-}
-
-const nothing = Buffer.alloc(0)
+import type { SocketOutput } from './socket-output.ts'
 
 /** A socket's output, gathered by turns of the event loop: one system call for the packets of a turn. */
 export class SocketTurns {
-  readonly #options: SocketTurnsOptions
+  readonly #output: SocketOutput
+  readonly #endPlanned: () => void
   #receiving = false
-  #corked = false
   #planned = false
   #actions: (() => void)[] = []
-  /** The pool's memory that this turn's packets lie in. */
-  #lent: Buffer[] = []
 
-  constructor(options: SocketTurnsOptions) {
-    this.#options = options
+  /** `endPlanned` ends a turn that was planned, and sees to what that may throw. */
+  constructor(output: SocketOutput, endPlanned: () => void) {
+    this.#output = output
+    this.#endPlanned = endPlanned
   }
 
   /** What is written until `endReceiving` leaves there, in one piece. */
@@ -35,16 +24,10 @@ export class SocketTurns {
     this.finish()
   }
 
-  /** Bytes for the socket; `lent` goes back to the pool when they are sent. */
-  write(bytes: Uint8Array, lent: Buffer | undefined): void {
-    const { socket } = this.#options
-    if (lent !== undefined) this.#lent.push(lent)
-    if (!this.#corked) {
-      this.#corked = true
-      socket.cork()
-      this.#plan()
-    }
-    socket.write(bytes)
+  /** Bytes for the socket, which leave at the end of the turn. */
+  write(bytes: Uint8Array): void {
+    this.#output.write(bytes)
+    this.#plan()
   }
 
   /** Runs `action` before the turn's bytes leave. */
@@ -55,16 +38,12 @@ export class SocketTurns {
 
   /** Ends the turn now. */
   finish(): void {
-    const actions = this.#actions
-    if (actions.length > 0) {
+    if (this.#actions.length > 0) {
+      const actions = this.#actions
       this.#actions = []
       for (const action of actions) action()
     }
-    if (this.#corked) {
-      this.#corked = false
-      if (this.#lent.length > 0) this.#giveBackWhenSent()
-      this.#options.socket.uncork()
-    }
+    this.#output.flush()
     if (this.#actions.length > 0) this.#plan()
   }
 
@@ -78,17 +57,7 @@ export class SocketTurns {
     this.#planned = true
     setImmediate(() => {
       this.#planned = false
-      this.#options.endPlanned()
-    })
-  }
-
-  /** The pool's memory of this turn is free when everything up to here is sent; on an error it is left to the collector. */
-  #giveBackWhenSent(): void {
-    const lent = this.#lent
-    this.#lent = []
-    const { socket, pool } = this.#options
-    socket.write(nothing, (error) => {
-      if (!error) for (const slab of lent) pool.give(slab)
+      this.#endPlanned()
     })
   }
 }

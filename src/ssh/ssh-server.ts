@@ -8,6 +8,7 @@ import { silentLogger, type Logger } from '../base/log.ts'
 import { silentMeter, type Meter } from '../base/meter.ts'
 import { silentEventLog, type EventLog } from '../events/event-log.ts'
 import { nativePacketCiphers } from '../native/packet-ciphers.ts'
+import { createSocketSender } from '../native/socket-sender.ts'
 import { chooseAlgorithms, type AlgorithmSettings } from './algorithms.ts'
 import { usualWindows } from './channel-stream.ts'
 import { Connection } from './connection.ts'
@@ -126,8 +127,8 @@ export interface SshServer {
 }
 
 const mostChannels = 10
-/** Kept while nobody needs them: 4 MiB. */
-const pooledPackets = 128
+/** Kept while nobody needs them: 8.5 MiB. */
+const pooledPackets = 32
 /** Kept while nobody needs them: 4 MiB. */
 const pooledReads = 8
 const sweepMs = 500
@@ -193,6 +194,7 @@ function prepare(
     registry: new ConnectionRegistry(registryLimits(options), meter),
     budget: createTurnBudget(strangersMs),
     pool: createPacketPool(pooledPackets),
+    sender: createSocketSender(),
     readPool: createReadPool(pooledReads),
     serve: options.serve,
     log,

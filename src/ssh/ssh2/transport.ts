@@ -1,15 +1,17 @@
-import { hostKeyAlgorithms, type Transport, type TransportEvents, type TransportOptions } from '../library.ts'
+import {
+  hostKeyAlgorithms,
+  type PacketMemory,
+  type Transport,
+  type TransportEvents,
+  type TransportOptions,
+} from '../library.ts'
 import { disconnectReason, message, type DisconnectReason } from '../messages.ts'
-import { slabBytes, type PacketPool } from '../packet-pool.ts'
 import { hybridName } from '../post-quantum.ts'
 import { buildMessage, Fields, ProtocolError } from '../wire.ts'
 import { keyForLibrary } from './host-key.ts'
 import { asIfPlain, makeHybrid, plainInitOf } from './hybrid.ts'
 import type { Parts, PrivateDecipher, PrivateProtocol } from './private-parts.ts'
 import { slimExchange, unpooled } from './slim-exchange.ts'
-
-/** Below this, Node's own pool of small buffers is as good. */
-const smallPacket = 2048
 
 /** Messages that mean nothing may precede a first key exchange; this many are patience enough. */
 const mostFillers = 64
@@ -28,8 +30,6 @@ export class LibraryTransport implements Transport {
   #heldBytes = 0
   #bytesSinceExchange = 0
   #oldDecipher: PrivateDecipher | undefined
-  /** The pool's memory in which the packet under way lies. */
-  #lent: Buffer | undefined
 
   constructor(parts: Parts, options: TransportOptions, events: TransportEvents) {
     this.#parts = parts
@@ -48,7 +48,7 @@ export class LibraryTransport implements Transport {
       messageHandlers: {
         DISCONNECT: (_: unknown, reason: number, text: string) => events.disconnected(reason, text),
       },
-      onWrite: (bytes: Uint8Array) => this.#write(bytes),
+      onWrite: (bytes: Uint8Array) => events.write(bytes),
       onError: (error: Error) => this.#failed(error),
       // The first KEXINIT takes the library's own way past `_onPayload`.
       onHeader: () => this.#watchExchange((payload, next) => this.#keyExchangeInit(payload, next)),
@@ -110,14 +110,8 @@ export class LibraryTransport implements Transport {
     return this.#protocol._packetRW.write.alloc(length)
   }
 
-  #write(bytes: Uint8Array): void {
-    const lent = this.#lent
-    this.#lent = undefined
-    this.#events.write(bytes, lent)
-  }
-
-  /** Puts our own allocation of packets in: from the pool where they are large, with padding that costs no call. */
-  #usePool(pool: PacketPool): void {
+  /** Puts our own allocation of packets in: where the socket's output lies, with padding that costs no call. */
+  #useMemory(memory: PacketMemory): void {
     const { crypto } = this.#parts
     const { cipher, mac } = this.#protocol._kex?.negotiated.sc ?? {}
     const info = crypto.CIPHER_INFO[cipher ?? '']
@@ -130,19 +124,12 @@ export class LibraryTransport implements Transport {
       let padding = block - ((5 + length - clear) % block)
       if (padding < 4) padding += block
       const total = 5 + length + padding + tail
-      const packet = this.#allocate(pool, total)
+      const packet = memory.allocate(total)
       packet.writeUInt32BE(1 + length + padding, 0)
       packet[4] = padding
-      pool.fillPadding(packet, 5 + length, padding)
+      memory.fillPadding(packet, 5 + length, padding)
       return packet
     }
-  }
-
-  #allocate(pool: PacketPool, total: number): Buffer {
-    if (total < smallPacket || total > slabBytes) return Buffer.allocUnsafe(total)
-    const slab = pool.take()
-    this.#lent = slab
-    return slab.subarray(0, total)
   }
 
   commit(packet: Buffer): void {
@@ -264,7 +251,7 @@ export class LibraryTransport implements Transport {
     if (old !== this.#protocol._decipher) old?._instance?.free()
     if (first && this.#wantsExtInfo) this.send(this.#extInfo())
     slimExchange(this.#protocol, exchange)
-    if (this.#options.pool !== undefined) this.#usePool(this.#options.pool)
+    if (this.#options.memory !== undefined) this.#useMemory(this.#options.memory)
     const { negotiated } = exchange
     this.#events.exchanged(first, {
       kex: negotiated.kex,

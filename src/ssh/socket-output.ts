@@ -1,0 +1,107 @@
+import type { Socket } from 'node:net'
+import type { PinnedBuffer } from '../native/arena.ts'
+import type { SocketSender } from '../native/socket-sender.ts'
+import { slabBytes, type PacketPool } from './packet-pool.ts'
+
+/** What the output of a socket needs. */
+export interface SocketOutputOptions {
+  readonly socket: Socket
+  readonly pool: PacketPool
+  /** The way past Node's streams, where there is one. */
+  readonly sender: SocketSender | undefined
+}
+
+/**
+ * Bytes on their way to a socket, one after another in memory that is used again, so that everything said in a turn of
+ * the event loop is one system call. Memory is held only while there is something to say.
+ */
+export class SocketOutput {
+  readonly #socket: Socket
+  readonly #pool: PacketPool
+  readonly #sender: SocketSender | undefined
+  #slab: PinnedBuffer | undefined
+  #filled = 0
+
+  constructor({ socket, pool, sender }: SocketOutputOptions) {
+    this.#socket = socket
+    this.#pool = pool
+    this.#sender = sender
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get backlog(): number {
+    return this.#filled + this.#socket.writableLength
+  }
+
+  /** Room for `length` bytes that are handed to `write` next, and then lie there already. */
+  allocate(length: number): Buffer {
+    if (length > slabBytes) return Buffer.allocUnsafe(length)
+    if (this.#filled + length > slabBytes) this.flush()
+    this.#slab ??= this.#pool.take()
+    return this.#slab.bytes.subarray(this.#filled, this.#filled + length)
+  }
+
+  /** Takes bytes for the socket; those that were not made in `allocate`'s room are copied. */
+  write(bytes: Uint8Array): void {
+    const { length } = bytes
+    const slab = this.#slab?.bytes
+    const inPlace = slab?.buffer === bytes.buffer && bytes.byteOffset === slab.byteOffset + this.#filled
+    if (!inPlace) {
+      if (length > slabBytes) return this.#writeApart(bytes)
+      this.allocate(length).set(bytes)
+    }
+    this.#filled += length
+  }
+
+  /** Hands everything to the kernel, or what it does not take now to Node. */
+  flush(): void {
+    const slab = this.#slab
+    if (slab === undefined) return
+    this.#slab = undefined
+    const length = this.#filled
+    this.#filled = 0
+    const sent = length === 0 ? 0 : this.#sendNow(slab, length)
+    if (sent < length) this.#leaveToNode(slab, sent, length)
+    else this.#pool.give(slab)
+  }
+
+  /** Nothing more is said. */
+  drop(): void {
+    if (this.#slab !== undefined) this.#pool.give(this.#slab)
+    this.#slab = undefined
+    this.#filled = 0
+  }
+
+  /** For a peer that does not read, a few bytes must not hold a whole slab: it counts against what a session may hold. */
+  #leaveToNode(slab: PinnedBuffer, from: number, to: number): void {
+    const rest = slab.bytes.subarray(from, to)
+    if (rest.length < slabBytes / 2) {
+      this.#socket.write(Buffer.from(rest))
+      this.#pool.give(slab)
+    } else {
+      this.#socket.write(rest, (error) => {
+        if (!error) this.#pool.give(slab) // else it is left to the collector
+      })
+    }
+  }
+
+  /** How many bytes the kernel took without waiting. */
+  #sendNow(slab: PinnedBuffer, length: number): number {
+    const socket = this.#socket
+    // What waits in Node comes first, and after its end nothing is to follow.
+    if (this.#sender === undefined || socket.writableLength > 0 || socket.writableEnded) return 0
+    const fd = descriptorOf(socket)
+    return fd < 0 ? 0 : Math.max(0, this.#sender(fd, slab.address, length))
+  }
+
+  #writeApart(bytes: Uint8Array): void {
+    this.flush()
+    this.#socket.write(bytes)
+  }
+}
+
+/** The descriptor of a socket, asked for each time: a number that was closed may be another file's by now. */
+function descriptorOf(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: unknown } | null }
+  return typeof handle?.fd === 'number' ? handle.fd : -1
+}
