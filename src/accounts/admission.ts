@@ -7,7 +7,7 @@ import type { IpFilter } from '../slots/ipfilter/contract.ts'
 import type { AddressLists } from './address-lists.ts'
 import type { Defender, Offence } from './defender.ts'
 import { plainAddress } from './ip-set.ts'
-import type { Admission as Answer } from './login-conversation.ts'
+import type { AddressCheck, Admission as Answer } from './login-conversation.ts'
 import type { RateLimiter } from './rate-limiter.ts'
 
 /** Decides which addresses may connect, before the first byte is sent to them. */
@@ -43,7 +43,7 @@ export interface AdmissionOptions {
 
 /** Creates the address check. Order as in SFTPGo: filters, bans and deny list, allow list, rate limits. */
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { lists, defender, log, meter } = options
+  const { lists, defender, clock, log, meter } = options
 
   const refuse = (address: string, by: string, reason: string): Answer => {
     meter.add('sftpgo_connections_refused_total', 1, { by })
@@ -55,6 +55,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const address = plainAddress(raw)
       const filtered = await askFilters(options, address)
       if (filtered.refusal !== undefined) return refuse(address, 'ipfilter', filtered.refusal)
+      const since = clock.monotonic()
       if (lists.isIn('deny', address)) return refuse(address, 'deny-list', 'The address is on the deny list')
       if (defender.bannedUntil(address) !== undefined)
         return refuse(address, 'defender', 'The address is banned')
@@ -68,7 +69,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
         }
         if (wait > 0) await delay(wait)
       }
-      return filtered.unchecked ? { admitted: true, unchecked: true } : { admitted: true }
+      const own = { by: 'address', result: 'ok', elapsedMs: clock.monotonic() - since } as const
+      const unchecked = filtered.checks.some(({ result }) => result === 'failed')
+      return { admitted: true, checks: [...filtered.checks, own], ...(unchecked && { unchecked }) }
     },
     isBanned: (address) => defender.isBanned(plainAddress(address)),
     offend: (address, offence) => defender.score(plainAddress(address), offence),
@@ -76,24 +79,35 @@ export function createAdmission(options: AdmissionOptions): Admission {
 }
 
 async function askFilters(
-  { filters, log }: AdmissionOptions,
+  { filters, clock, log }: AdmissionOptions,
   address: string,
-): Promise<{ readonly refusal?: string; readonly unchecked: boolean }> {
+): Promise<{ readonly refusal?: string; readonly checks: readonly AddressCheck[] }> {
   const answers = await Promise.all(
-    filters().map(async ({ name, filter, whenDown }) => {
-      try {
-        const verdict = await filter.check({ address, protocol: 'SSH' })
-        if (verdict.allowed) return {}
-        return { refusal: `Refused by "${name}"${verdict.reason === undefined ? '' : `: ${verdict.reason}`}` }
-      } catch (error) {
-        log.warn('ipfilter could not answer', { plugin: name, address, error: messageOf(error), whenDown })
-        return whenDown === 'allow' ? { unchecked: true } : { refusal: `"${name}" could not answer` }
-      }
-    }),
+    filters().map(
+      async ({
+        name,
+        filter,
+        whenDown,
+      }): Promise<{ readonly refusal: string } | { readonly check: AddressCheck }> => {
+        const since = clock.monotonic()
+        const by = `plugin ${name}`
+        try {
+          const verdict = await filter.check({ address, protocol: 'SSH' })
+          if (verdict.allowed) return { check: { by, result: 'ok', elapsedMs: clock.monotonic() - since } }
+          const reason = verdict.reason === undefined ? '' : `: ${verdict.reason}`
+          return { refusal: `Refused by "${name}"${reason}` }
+        } catch (error) {
+          const reason = messageOf(error)
+          log.warn('ipfilter could not answer', { plugin: name, address, error: reason, whenDown })
+          if (whenDown === 'refuse') return { refusal: `"${name}" could not answer` }
+          return { check: { by, result: 'failed', reason, elapsedMs: clock.monotonic() - since } }
+        }
+      },
+    ),
   )
-  const refusal = answers.find((answer) => answer.refusal !== undefined)?.refusal
+  const refusal = answers.find((answer) => 'refusal' in answer)
   return {
-    unchecked: answers.some((answer) => answer.unchecked === true),
-    ...(refusal !== undefined && { refusal }),
+    checks: answers.flatMap((answer) => ('check' in answer ? [answer.check] : [])),
+    ...(refusal !== undefined && 'refusal' in refusal && { refusal: refusal.refusal }),
   }
 }

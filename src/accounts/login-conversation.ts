@@ -8,13 +8,26 @@ export interface LoginAuthority {
   begin(connection: LoginConnection): LoginConversation
 }
 
-/**
- * Whether an address may connect; the reason is for the log. `unchecked`: a filter could not answer and its
- * configuration lets such addresses in.
- */
-export type Admission =
-  | { readonly admitted: true; readonly unchecked?: true }
-  | { readonly admitted: false; readonly reason: string }
+/** Whether an address may connect; the reason is for the log. */
+export type Admission = Admitted | { readonly admitted: false; readonly reason: string }
+
+/** An address that may connect. */
+export interface Admitted {
+  readonly admitted: true
+  /** A filter could not answer, and its configuration lets such addresses in. */
+  readonly unchecked?: true
+  /** Who was asked about the address: the first steps of the login's story. */
+  readonly checks: readonly AddressCheck[]
+}
+
+/** What one of those who judge addresses said: a plugin, or the server's own lists, bans and rate limits. */
+export interface AddressCheck {
+  /** `plugin NAME` or `address`. */
+  readonly by: string
+  readonly result: 'ok' | 'failed'
+  readonly reason?: string
+  readonly elapsedMs: number
+}
 
 /** The connection that wants to log in. */
 export interface LoginConnection {
@@ -24,8 +37,8 @@ export interface LoginConnection {
   readonly address: string
   /** What the client calls itself, escaped, for the log. */
   readonly clientVersion: string
-  /** The address was let in without an answer of a filter: see `Admission`. */
-  readonly unchecked?: true
+  /** How the address came to be let in. */
+  readonly admission?: Admitted
 }
 
 /**

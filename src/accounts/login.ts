@@ -90,6 +90,7 @@ class Conversation implements LoginConversation {
       connectionId: connection.connectionId,
       address: this.#address,
       clientVersion: connection.clientVersion,
+      checks: connection.admission?.checks ?? [],
     })
   }
 
@@ -149,9 +150,10 @@ class Conversation implements LoginConversation {
       const { username, refusal } = this.#keyFailure
       this.#blame(username, refusal)
     }
-    const story = this.#story.end(this.#tried ? 'refused' : 'left')
-    if (this.#tried) log.info('login refused', { ...story })
-    else log.debug('connection left without login', { ...story })
+    // What a stranger's client calls itself stays in memory: only address, name and credential go further.
+    const { clientVersion: _said, ...story } = this.#story.end(this.#tried ? 'refused' : 'left')
+    if (this.#tried) log.info('login refused', story)
+    else log.debug('connection left without login', story)
   }
 
   /** Decides one request: who is meant, is it proved, and may they come in now. */
@@ -230,7 +232,7 @@ class Conversation implements LoginConversation {
     const principal: Principal = {
       ...{ user, method, address: this.#address, connectionId: this.#connection.connectionId },
       ...(fingerprint !== undefined && { keyFingerprint: fingerprint }),
-      ...(this.#connection.unchecked === true && { unchecked: true }),
+      ...(this.#connection.admission?.unchecked === true && { unchecked: true }),
     }
     if (this.#over) return this.#refusal()
     this.#over = true

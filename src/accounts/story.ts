@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
+import type { AddressCheck } from './login-conversation.ts'
 
 /** What happened in one login, from greeting to verdict: what the log says and what `sftpgo-ts why ID` answers. */
 export interface LoginStory {
@@ -22,9 +23,9 @@ export interface LoginStory {
 export interface StoryStep {
   /** Milliseconds from the start. */
   readonly atMs: number
-  /** The login method it belongs to. */
+  /** The login method it belongs to, or `connection` for what was asked before any. */
   readonly method: string
-  /** Who decided: `address`, `name`, `cache`, `plugin NAME`, `store`, `key`, `certificate`, `second factor`, `conditions`. */
+  /** Who decided: `address`, `cache`, `plugin NAME`, `store`, `key`, `certificate`, `second factor`, `conditions`, `verdict`. */
   readonly by: string
   readonly result: 'ok' | 'refused' | 'failed' | 'skipped'
   readonly reason?: string
@@ -43,10 +44,16 @@ export interface StoryWriter {
 
 /** The stories of the last logins, in memory. */
 export interface Stories {
-  begin(connection: Pick<LoginStory, 'connectionId' | 'address' | 'clientVersion'>): StoryWriter
+  begin(connection: StoryBeginning): StoryWriter
   find(id: string): LoginStory | undefined
   /** The newest first. */
   latest(limit: number): LoginStory[]
+}
+
+/** What is known when a story begins. */
+export interface StoryBeginning extends Pick<LoginStory, 'connectionId' | 'address' | 'clientVersion'> {
+  /** What was said about the address before. */
+  readonly checks?: readonly AddressCheck[]
 }
 
 /** How much is remembered. */
@@ -63,11 +70,14 @@ const mostSteps = 100
 export function createStories({ clock, most = 2_000 }: StoriesOptions): Stories {
   const stories = new Map<string, () => LoginStory>()
   return {
-    begin(connection) {
+    begin({ checks = [], ...connection }) {
       const id = newId(stories)
       const began = clock.monotonic()
       const startedAt = clock.now()
-      const steps: StoryStep[] = []
+      // The address was judged before the story's time began.
+      const steps: StoryStep[] = checks.map((check) => ({
+        ...{ ...check, atMs: 0, method: 'connection', elapsedMs: rounded(check.elapsedMs) },
+      }))
       let username = ''
       let ended: { outcome: LoginStory['outcome']; method?: string; elapsedMs: number } | undefined
       const read = (): LoginStory => ({

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { LoginAuthority } from '../accounts/login-conversation.ts'
+import type { Admitted, LoginAuthority } from '../accounts/login-conversation.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { Meter } from '../base/meter.ts'
@@ -32,8 +32,7 @@ export interface Greeted {
   readonly clientVersion: string
   /** All that was received, from the first line on. */
   readonly bytes: Buffer
-  /** An address filter could not answer, and its entry lets such addresses in. */
-  readonly unchecked: boolean
+  readonly admission: Admitted
 }
 
 /** How far somebody got: the PROXY header, the check of the address, the first line. */
@@ -48,7 +47,7 @@ export class Arrival {
   readonly #options: ArrivalOptions
   #stage: ArrivalStage
   #received: Buffer | undefined
-  #unchecked = false
+  #admission: Admitted | undefined
   #address = ''
 
   constructor(options: ArrivalOptions) {
@@ -131,10 +130,9 @@ export class Arrival {
       (admission) => {
         if (this.#stage !== 'admission') return
         if (admission.admitted) {
-          this.#unchecked = admission.unchecked === true
+          this.#admission = admission
           return this.#greet()
         }
-        log.info('connection refused', { address, reason: admission.reason })
         this.#options.refused(admission.reason)
       },
       (error: unknown) => {
@@ -155,15 +153,15 @@ export class Arrival {
 
   #readGreeting(bytes: Buffer): void {
     const greeting = parseGreeting(bytes)
-    if (greeting.at === 'incomplete') return
+    const admission = this.#admission
+    if (greeting.at === 'incomplete' || admission === undefined) return
     if (greeting.at === 'refused') {
       const { reason } = greeting
       this.#options.log.debug('connection refused', { address: this.#address, reason })
       return this.#refuse('first-line', reason)
     }
-    const unchecked = this.#unchecked
     this.close()
-    this.#options.greeted({ clientVersion: escapedForLog(greeting.version), bytes, unchecked })
+    this.#options.greeted({ clientVersion: escapedForLog(greeting.version), bytes, admission })
   }
 
   #refuse(by: 'proxy-header' | 'check-failed' | 'first-line', reason: string): void {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { LoginConversation } from '../accounts/login-conversation.ts'
+import type { Admitted, LoginConversation } from '../accounts/login-conversation.ts'
 import type { Principal } from '../accounts/principal.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
@@ -59,7 +59,7 @@ export class Connection implements Counted {
   #lastActive: number
   #address: string
   #clientVersion = ''
-  #unchecked = false
+  #admission: Admitted | undefined
   #counted = false
   #transport: Transport | undefined
   #negotiated: Negotiated | undefined
@@ -248,9 +248,9 @@ export class Connection implements Counted {
     return false
   }
 
-  #greeted({ clientVersion, bytes, unchecked }: Greeted): void {
+  #greeted({ clientVersion, bytes, admission }: Greeted): void {
     this.#clientVersion = clientVersion
-    this.#unchecked = unchecked
+    this.#admission = admission
     this.#transport = this.#openTransport()
     this.#enterPhase('exchange')
     this.#receiveInTurn(bytes)
@@ -294,7 +294,7 @@ export class Connection implements Counted {
     this.#enterPhase('login')
     const { authority, settings, log, meter } = this.#context
     this.#conversation = authority.begin({
-      ...(this.#unchecked && { unchecked: true }),
+      ...(this.#admission !== undefined && { admission: this.#admission }),
       connectionId: this.id,
       address: this.#address,
       clientVersion: this.#clientVersion,
@@ -535,8 +535,9 @@ export class Connection implements Counted {
 
   #logFields(): Readonly<Record<string, unknown>> {
     const username = this.#principal?.user.username
-    const fields = { connection: this.id, address: this.#address, client: this.#clientVersion }
-    return username === undefined ? fields : { ...fields, username }
+    const fields = { connection: this.id, address: this.#address }
+    // What a stranger calls itself goes no further than memory.
+    return username === undefined ? fields : { ...fields, client: this.#clientVersion, username }
   }
 }
 

@@ -390,6 +390,43 @@ describe('the story of a login', () => {
     expect(JSON.stringify(rig.logged)).not.toContain('engine')
   })
 
+  it('begins with what was said about the address', async () => {
+    const check = async (): Promise<{ allowed: true }> => ({ allowed: true })
+    await using filtered = await openRig({
+      database,
+      filters: [{ name: 'geo', filter: { check }, whenDown: 'refuse' }],
+    })
+    await filtered.addUser({ username: 'ada' }, 'engine')
+    const admission = await filtered.authority.admit('192.0.2.7')
+    if (!admission.admitted) throw new Error(admission.reason)
+    const conversation = filtered.authority.begin({
+      ...{ connectionId: '1', address: '192.0.2.7', clientVersion: 'test', admission },
+    })
+    principalOf(await conversation.password('ada', 'engine'))
+    const story = filtered.logged.find(({ message }) => message === 'login granted')?.fields
+    expect(story?.['steps']).toMatchObject([
+      { method: 'connection', by: 'plugin geo', result: 'ok', elapsedMs: expect.any(Number) },
+      { method: 'connection', by: 'address', result: 'ok', elapsedMs: expect.any(Number) },
+      { method: 'password', by: 'store', result: 'ok' },
+      { method: 'password', by: 'conditions', result: 'ok' },
+    ])
+  })
+
+  it('logs what a client calls itself only of those who came in', async () => {
+    await rig.addUser({ username: 'ada' }, 'engine')
+    await rig.password('ada', 'wrong')
+    rig.begin().end()
+    expect(rig.logged.map(({ message }) => message)).toEqual([
+      'login refused',
+      'connection left without login',
+    ])
+    expect(JSON.stringify(rig.logged)).not.toContain('clientVersion')
+    principalOf(await rig.password('ada', 'engine'))
+    expect(rig.logged.find(({ message }) => message === 'login granted')?.fields).toMatchObject({
+      clientVersion: 'test',
+    })
+  })
+
   it('tells notifiers: failed, unknown, granted; not what ssh tells', async () => {
     await rig.addUser({ username: 'ada' }, 'engine')
     await rig.password('ada', 'wrong')

@@ -211,6 +211,8 @@ describe('admission', () => {
   const yes = async (): Promise<{ allowed: true }> => ({ allowed: true })
   const no = async (): Promise<{ allowed: false; reason: string }> => ({ allowed: false, reason: 'RU' })
   const down = (): Promise<never> => Promise.reject(new Error('down'))
+  const passed = (by: string) => ({ by, result: 'ok', elapsedMs: expect.any(Number) })
+  const letIn = { admitted: true, checks: [passed('address')] }
 
   it('asks every filter, in parallel, and all must allow', async () => {
     const asked: string[] = []
@@ -222,7 +224,10 @@ describe('admission', () => {
       })
     const started = performance.now()
     const filters = (): ConfiguredFilter[] => [slow('a'), slow('b')]
-    expect(await admission({ filters }).admit('::ffff:192.0.2.1')).toEqual({ admitted: true })
+    expect(await admission({ filters }).admit('::ffff:192.0.2.1')).toEqual({
+      admitted: true,
+      checks: [passed('plugin a'), passed('plugin b'), passed('address')],
+    })
     expect(asked).toEqual(['a 192.0.2.1 SSH', 'b 192.0.2.1 SSH'])
     expect(performance.now() - started).toBeLessThan(75)
     const mixed = (): ConfiguredFilter[] => [filter('a', yes), filter('geo', no)]
@@ -239,6 +244,10 @@ describe('admission', () => {
     expect(await admission({ filters: opened }).admit('192.0.2.1')).toEqual({
       admitted: true,
       unchecked: true,
+      checks: [
+        { by: 'plugin geo', result: 'failed', reason: 'down', elapsedMs: expect.any(Number) },
+        ...[passed('plugin b'), passed('address')],
+      ],
     })
     const refused = (): ConfiguredFilter[] => [filter('geo', down, 'allow'), filter('b', no)]
     expect(await admission({ filters: refused }).admit('192.0.2.1')).toMatchObject({ admitted: false })
@@ -249,9 +258,9 @@ describe('admission', () => {
     await lists.add({ network: '10.0.0.0/8', list: 'allow', note: 'office' })
     const open = admission({ lists })
     expect(await open.admit('203.0.113.9')).toMatchObject({ admitted: false })
-    expect(await open.admit('198.51.100.1')).toEqual({ admitted: true })
+    expect(await open.admit('198.51.100.1')).toEqual(letIn)
     const closed = admission({ lists, onlyAllowed: true })
-    expect(await closed.admit('10.1.1.1')).toEqual({ admitted: true })
+    expect(await closed.admit('10.1.1.1')).toEqual(letIn)
     expect(await closed.admit('198.51.100.1')).toMatchObject({ admitted: false })
   })
 
@@ -263,7 +272,7 @@ describe('admission', () => {
     expect(createAddressLists(database, {}, Date.now).isIn('deny', '198.51.100.1')).toBe(true)
     expect(await lists.remove({ network: '198.51.100.1', list: 'deny' })).toBe(true)
     expect(await lists.remove({ network: '198.51.100.1', list: 'deny' })).toBe(false)
-    expect(await open.admit('198.51.100.1')).toEqual({ admitted: true })
+    expect(await open.admit('198.51.100.1')).toEqual(letIn)
     await expect(lists.add({ network: 'nonsense', list: 'deny', note: '' })).rejects.toThrow(RangeError)
   })
 
@@ -278,7 +287,7 @@ describe('admission', () => {
       clock,
     )
     const door = admission({ defender, clock, limiters: [{ limiter, scores: true }] })
-    expect(await door.admit('192.0.2.1')).toEqual({ admitted: true })
+    expect(await door.admit('192.0.2.1')).toEqual(letIn)
     for (let n = 0; n < 5; n++) expect(await door.admit('192.0.2.1')).toMatchObject({ admitted: false })
     expect(defender.isBanned('192.0.2.1')).toBe(true)
   })

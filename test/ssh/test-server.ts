@@ -63,7 +63,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const authority: LoginAuthority = {
     async admit(address) {
       asked.push({ what: 'admit', address })
-      return { admitted: true }
+      return { admitted: true, checks: [] }
     },
     begin: ({ address, connectionId }) => {
       const own = conversationOf(asked, proofs, (username) =>
