@@ -243,6 +243,8 @@ describe.skipIf(!built)('accounts without a server (needs the built program)', (
     expect(run(['user', 'add', 'ada'], 'engine\n')).toMatchObject({ status: 1 })
     expect(run(['user', 'add', '../x'], 'engine\n')).toMatchObject({ status: 3 })
     expect(run(['user', 'passwd', 'ada'], '')).toMatchObject({ status: 2 })
+    const changed = run(['user', 'passwd', 'ada', '--json'], 'difference\n')
+    expect(JSON.parse(changed.stdout)).toEqual({ username: 'ada', changed: 'password' })
     expect(run(['user', 'show', 'nobody'])).toMatchObject({ status: 4 })
     expect(run(['user', 'set', 'ada', 'nonsense=1'])).toMatchObject({ status: 3 })
     const dump = new URL('../fixtures/sftpgo-dump.json', import.meta.url).pathname
