@@ -1,4 +1,4 @@
-import { messageOf } from '../base/errors.ts'
+import { placeInJson } from '../base/json-place.ts'
 import { parseFolder, parseGroup, parseUser, type Parsed } from './parse-user.ts'
 import { holdsSomething } from './record-reader.ts'
 import { parseNetwork } from './ip-set.ts'
@@ -14,7 +14,7 @@ export interface Dump {
   readonly dropped: readonly string[]
   /** What makes the dump as a whole unusable, groups and folders included. */
   readonly problems: readonly string[]
-  /** The line of the first problem, where the text itself is not JSON. */
+  /** The line of the first problem, of the dump or of one of its users. */
   readonly line?: number
 }
 
@@ -31,9 +31,9 @@ export function parseDump(text: string): Dump {
   let json: unknown
   try {
     json = JSON.parse(text)
-  } catch (error) {
-    const line = lineOf(text, messageOf(error))
-    return { ...nothing, problems: [messageOf(error)], ...(line !== undefined && { line }) }
+  } catch {
+    const { line, column, mistake = 'not JSON' } = placeInJson(text)
+    return { ...nothing, problems: [`column ${column}: ${mistake}`], line }
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     return { ...nothing, problems: ['expected an object with a list "users"'] }
@@ -46,6 +46,7 @@ export function parseDump(text: string): Dump {
   const groups = list('groups').map((one, index) => placed(parseGroup(one), 'groups', index, one))
   const folders = list('folders').map((one, index) => placed(parseFolder(one), 'folders', index, one))
   const rules = list('ip_lists').map(readRule)
+  const at = [...groups, ...folders, ...users].find(({ problems }) => problems.length > 0)?.at
   return {
     users,
     groups,
@@ -59,6 +60,7 @@ export function parseDump(text: string): Dump {
       ...[...groups, ...folders].flatMap(({ problems }) => problems),
       ...twice(users.map(({ value }) => value.username)),
     ],
+    ...(at !== undefined && { line: placeInJson(text, at).line }),
   }
 }
 
@@ -71,13 +73,23 @@ function droppedSections(sections: Readonly<Record<string, unknown>>): string[] 
   })
 }
 
+/** A record with the path of its first problem in the dump. */
+interface Placed<T> extends Parsed<T> {
+  readonly at: string
+}
+
 /** Findings of one record, beginning with where it stands and whose it is. */
-function placed<T>(parsed: Parsed<T>, section: string, index: number, json: unknown): Parsed<T> {
+function placed<T>(parsed: Parsed<T>, section: string, index: number, json: unknown): Placed<T> {
   const { username, name } = (json ?? {}) as { username?: unknown; name?: unknown } // looked at before use
   const label = [username, name].find((one) => typeof one === 'string')
   const where =
     label === undefined ? `${section}[${index}]` : `${section}[${index}] ("${label.slice(0, 60)}")`
-  return { ...parsed, problems: parsed.problems.map((problem) => `${where}: ${problem}`) }
+  const field = parsed.problems[0]?.split(':')[0] ?? ''
+  return {
+    ...parsed,
+    at: `${section}[${index}].${field}`,
+    problems: parsed.problems.map((problem) => `${where}: ${problem}`),
+  }
 }
 
 function twice(names: readonly string[]): string[] {
@@ -99,9 +111,4 @@ function readRule(json: unknown): AddressRule | string {
     return `ip_lists: "${network.slice(0, 60)}" is not an address or network`
   const list = type === 1 ? 'allow' : type === 2 ? (mode === 2 ? 'deny' : 'safe') : 'safe'
   return { network, list, note: typeof description === 'string' ? description.slice(0, 512) : '' }
-}
-
-function lineOf(text: string, message: string): number | undefined {
-  const position = /at position (\d+)/.exec(message)?.[1]
-  return position === undefined ? undefined : text.slice(0, Number(position)).split('\n').length
 }

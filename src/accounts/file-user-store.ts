@@ -37,12 +37,12 @@ export function openFileUserStore(options: FileUserStoreOptions): FileUserStore 
   const { path, usage, log } = options
   const listeners = new Set<(change: AccountChange) => void>()
   let text = readText(path)
-  let accounts = parseAccounts(text, path)
+  let accounts = parseAccounts(text, path, log)
 
   const reload = (): void => {
     const next = readText(path)
     if (next === text) return
-    accounts = parseAccounts(next, path)
+    accounts = parseAccounts(next, path, log)
     text = next
     log.info('users file read', { path, users: accounts.users.size })
     for (const listener of listeners) listener({ of: 'all' })
@@ -117,13 +117,23 @@ function readText(path: string): string {
   }
 }
 
-function parseAccounts(text: string, path: string): Accounts {
+function parseAccounts(text: string, path: string, log: Logger): Accounts {
   const dump = parseDump(text)
   const first = dump.problems[0] ?? dump.users.find(({ problems }) => problems.length > 0)?.problems[0]
   if (first !== undefined) {
     const where = dump.line === undefined ? `"${path}"` : `"${path}", line ${dump.line}`
     throw new ConfigError('syntax', `Cannot use the users file ${where}: ${first}`)
   }
+  const ignored = [dump.users, dump.groups, dump.folders].flatMap((records) =>
+    records.flatMap(({ value, dropped }) =>
+      dropped.map((field) => `"${'username' in value ? value.username : value.name}": ${field}`),
+    ),
+  )
+  // A misspelt restriction would otherwise be none, and nobody the wiser.
+  if (ignored.length > 0)
+    log.warn('fields of the users file not known', {
+      ...{ path, fields: ignored.slice(0, 20), count: ignored.length },
+    })
   return {
     users: new Map(dump.users.map(({ value }) => [value.username, withoutPlainPassword(value)])),
     groups: new Map(dump.groups.map(({ value }) => [value.name, value])),

@@ -131,6 +131,7 @@ describe('users in a file', () => {
   const log = {
     ...silentLogger,
     error: (message: string, fields?: LogFields) => void logged.push({ message, fields }),
+    warn: (message: string, fields?: LogFields) => void logged.push({ message, fields }),
   }
   let file: FileUserStore | undefined
   afterEach(async () => {
@@ -165,13 +166,36 @@ describe('users in a file', () => {
     file = openFileUserStore({ path, usage, log, intervalMs: 20 })
     write('broken.json', '{\n "users": [\n  {"username": "ada",,}\n ]\n}')
     await expect.poll(() => logged.length).toBe(1)
-    expect(String(logged[0]?.fields?.['error'])).toContain('line 3')
+    expect(String(logged[0]?.fields?.['error'])).toContain(
+      'line 3: column 22: expected a name in double quotes',
+    )
     write('broken.json', { users: [user('ada'), user('bob', { permissions: { '/': ['fly'] } })] })
     await expect.poll(() => logged.length).toBe(2)
     expect(String(logged[1]?.fields?.['error'])).toContain(
       'users[1] ("bob"): permissions./: "fly" is not a permission',
     )
+    write('broken.json', `{\n "users": [\n  {"username": "ada",\n   "password": s3cret}]}`)
+    await expect.poll(() => logged.length).toBe(3)
+    expect(String(logged[2]?.fields?.['error'])).toContain('line 4: column 16: expected a value')
+    const bob = { ...user('bob'), filters: { denied_ip: ['10.0.0.1', 'nowhere'] } }
+    write('broken.json', JSON.stringify({ users: [user('ada'), bob] }, undefined, 1))
+    await expect.poll(() => logged.length).toBe(4)
+    expect(String(logged[3]?.fields?.['error'])).toMatch(
+      /line 2\d: users\[1\] \("bob"\): filters\.denied_ip:/,
+    )
     expect(file.listUsers()).toHaveLength(1)
+    expect(JSON.stringify(logged)).not.toContain('s3cret')
+  })
+
+  it('are taken over without fields that are not known, and the log names those', () => {
+    const path = write('misspelt.json', { users: [user('ada', { filters: { denied_ips: ['10.0.0.1'] } })] })
+    file = openFileUserStore({ path, usage, log })
+    expect(logged).toEqual([
+      {
+        message: 'fields of the users file not known',
+        fields: { path, count: 1, fields: ['"ada": filters.denied_ips: not supported here'] },
+      },
+    ])
   })
 
   it('keep the server from starting when the file cannot be used', () => {

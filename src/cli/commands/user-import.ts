@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { placeInJson } from '../../base/json-place.ts'
 import type { ImportedUser, ImportReport } from '../../accounts/manage-users.ts'
 import { type AskAccounts, withAccounts } from '../account-door.ts'
 import { type CliCommand, CommandError, flag } from '../command.ts'
@@ -31,13 +32,23 @@ type DumpObject = Readonly<Record<string, unknown>>
 const usersAtOnce = 20
 
 function readDump(file: string): DumpObject {
+  const text = readFileSync(file, 'utf8')
+  const json = parsed(text, file)
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new CommandError(exitCodes.invalid, `"${file}" is not a dump of SFTPGo: expected an object`)
+  return json as DumpObject // an object, as just checked
+}
+
+/** The parser's own message is not shown: it quotes the text, and a dump is full of secrets. */
+function parsed(text: string, file: string): unknown {
   try {
-    const json: unknown = JSON.parse(readFileSync(file, 'utf8'))
-    if (typeof json !== 'object' || json === null) throw new Error('expected an object')
-    return json as DumpObject // an object, as just checked
-  } catch (error) {
-    if (error instanceof Error && 'code' in error) throw error
-    throw new CommandError(exitCodes.invalid, `"${file}" is not JSON: ${String(error)}`, { cause: error })
+    return JSON.parse(text)
+  } catch {
+    const { line, column, mistake } = placeInJson(text)
+    throw new CommandError(
+      exitCodes.invalid,
+      `"${file}" is not JSON: line ${line}, column ${column}: ${mistake}`,
+    )
   }
 }
 
