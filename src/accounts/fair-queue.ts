@@ -1,51 +1,73 @@
-/** Runs a bounded number of tasks at once; those that wait take turns by key, so that one key's flood delays only itself. */
+/** Runs a bounded amount of work at once; what waits takes turns by key, so that one key's flood delays only itself. */
 export interface FairQueue {
-  /** Undefined when the line is full, for all or for this key: nothing was started. */
-  run<T>(key: string, task: () => Promise<T>): Promise<T> | undefined
+  /**
+   * Undefined when the line is full, for all or for this key: nothing was started. `cores`: how many the task keeps
+   * busy, default 1. One that takes more than there are runs alone, and is followed by a rest that makes up for it.
+   */
+  run<T>(key: string, task: () => Promise<T>, cores?: number): Promise<T> | undefined
+  /** Places taken. */
   readonly running: number
   readonly waiting: number
 }
 
-/** How many may run, how many may wait in all and for one key. */
+/** How much may run, how many may wait in all and for one key. */
 export interface FairQueueOptions {
+  /** Cores that tasks may keep busy. */
   readonly atOnce: number
   readonly inLine: number
   readonly inLinePerKey: number
 }
 
+interface Waiting {
+  readonly places: number
+  start(): void
+}
+
 /** Creates a queue that serves the waiting keys one after another, each key in its own order. */
-export function createFairQueue(options: FairQueueOptions): FairQueue {
+export function createFairQueue({ atOnce, inLine, inLinePerKey }: FairQueueOptions): FairQueue {
   let running = 0
   let waiting = 0
   // A Map keeps the order in which keys came; a key that was served goes to the end.
-  const lines = new Map<string, (() => void)[]>()
+  const lines = new Map<string, Waiting[]>()
 
-  const next = (): void => {
-    running -= 1
+  const startNext = (): void => {
     for (const [key, line] of lines) {
-      const start = line.shift()
+      const [first] = line
+      // Whoever needs more places than are free is waited for: small tasks would pass it by for ever.
+      if (first !== undefined && running + first.places > atOnce) return
+      line.shift()
       lines.delete(key)
       if (line.length > 0) lines.set(key, line)
-      if (start === undefined) continue
+      if (first === undefined) continue
       waiting -= 1
-      return start()
+      first.start()
     }
   }
-  const launch = <T>(task: () => Promise<T>): Promise<T> => {
-    running += 1
-    return task().finally(next)
+  const leave = (places: number): void => {
+    running -= places
+    startNext()
+  }
+  const launch = async <T>(task: () => Promise<T>, places: number, cores: number): Promise<T> => {
+    running += places
+    const since = performance.now()
+    try {
+      return await task()
+    } finally {
+      const restMs = (performance.now() - since) * (cores / atOnce - 1)
+      if (restMs < 1) leave(places)
+      else setTimeout(() => leave(places), restMs)
+    }
   }
   return {
-    run(key, task) {
-      if (running < options.atOnce) return launch(task)
+    run(key, task, cores = 1) {
+      const places = Math.min(cores, atOnce)
+      if (waiting === 0 && running + places <= atOnce) return launch(task, places, cores)
       const line = lines.get(key) ?? []
-      if (waiting >= options.inLine || line.length >= options.inLinePerKey) return undefined
+      if (waiting >= inLine || line.length >= inLinePerKey) return undefined
       waiting += 1
       lines.set(key, line)
       return new Promise((resolve, reject) => {
-        line.push(() => {
-          launch(task).then(resolve, reject)
-        })
+        line.push({ places, start: () => void launch(task, places, cores).then(resolve, reject) })
       })
     },
     get running() {

@@ -3,6 +3,7 @@ import { hash as bcryptHash, verify as bcryptVerify } from '@node-rs/bcrypt'
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
+import { halfOfPool } from '../base/thread-pool.ts'
 import { createCryptThread, type CryptThread } from './crypt-thread.ts'
 import { createFairQueue } from './fair-queue.ts'
 import { parsePasswordHash, type PasswordHash } from './password-hash.ts'
@@ -41,7 +42,7 @@ export interface PasswordOptions {
   readonly argon2?: { readonly memory: number; readonly iterations: number; readonly parallelism: number }
   /** Default 10. */
   readonly bcryptCost?: number
-  /** Hashes at once. Default: cores minus one, at least one. */
+  /** Hashes at once. Default: see `hashesAtOnce`. */
   readonly atOnce?: number
   /** Checks that may wait. Default 256 in all, 32 for one source. */
   readonly inLine?: number
@@ -55,13 +56,21 @@ export interface PasswordOptions {
 /** Longest password, in bytes: no hash gets slower by a longer one, but a flood of long ones costs memory. */
 export const mostPasswordBytes = 4096
 
+/**
+ * How many hashes are computed at once: all cores but one, at least one, and never more than half of the pool that
+ * files share with them, or a flood of passwords would hold up everybody's STAT on a machine of many cores.
+ */
+export function hashesAtOnce(cores = availableParallelism(), poolHalf = halfOfPool()): number {
+  return Math.max(1, Math.min(cores - 1, poolHalf))
+}
+
 /** Creates the one place where passwords are hashed. Its thread starts with the first hash of crypt(3). */
 export function createPasswords(options: PasswordOptions = {}): Passwords {
   const algorithm = options.algorithm ?? 'argon2id'
   const argon2 = options.argon2 ?? { memory: 65_536, iterations: 1, parallelism: 2 }
   const cost = options.bcryptCost ?? 10
   const queue = createFairQueue({
-    atOnce: options.atOnce ?? Math.max(1, availableParallelism() - 1),
+    atOnce: options.atOnce ?? hashesAtOnce(),
     inLine: options.inLine ?? 256,
     inLinePerKey: options.inLinePerSource ?? 32,
   })
@@ -85,6 +94,15 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
     if (entropyBits(password) < (options.minEntropy ?? 0)) return 'is too easy to guess'
     return undefined
   }
+  const hashed = (password: string): Promise<string> =>
+    algorithm === 'bcrypt'
+      ? bcryptHash(password, { cost, version: '2a' })
+      : // Without a named variant it is argon2id.
+        argon2Hash(password, {
+          memoryCost: argon2.memory,
+          timeCost: argon2.iterations,
+          parallelism: argon2.parallelism,
+        })
   return {
     async verify(stored, password, source) {
       const parsed = parsePasswordHash(stored === undefined || stored === '' ? nobody : stored)
@@ -92,7 +110,7 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
       if (usable.kind === 'unusable') return { result: 'unusable', reason: usable.reason }
       const real = stored !== undefined && stored !== '' && parsed.kind !== 'unusable'
       if (real && memory.knows(stored, password)) return { result: 'match', outdated: !isCurrent(usable) }
-      const matches = await queue.run(source, () => check(usable, password, crypt))
+      const matches = await queue.run(source, () => check(usable, password, crypt), coresOf(usable))
       if (matches === undefined) return { result: 'overloaded' }
       if (parsed.kind === 'unusable') return { result: 'unusable', reason: parsed.reason }
       if (!real || !matches || password === '') return { result: 'mismatch' }
@@ -103,16 +121,8 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
       const problem = passwordProblem(password)
       if (problem !== undefined) throw new RangeError(`The password ${problem}`)
       // Its own key: setting a password does not stand in line behind a flood of wrong ones.
-      const text = await queue.run('', () =>
-        algorithm === 'bcrypt'
-          ? bcryptHash(password, { cost, version: '2a' })
-          : // Without a named variant it is argon2id.
-            argon2Hash(password, {
-              memoryCost: argon2.memory,
-              timeCost: argon2.iterations,
-              parallelism: argon2.parallelism,
-            }),
-      )
+      const cores = algorithm === 'argon2id' ? coresOfLanes(argon2.parallelism) : 1
+      const text = await queue.run('', () => hashed(password), cores)
       if (text === undefined) throw new Error('Cannot hash a password: too many wait already')
       return text
     },
@@ -122,6 +132,15 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
     },
     close: () => crypt.close(),
   }
+}
+
+/** The library computes the lanes of argon2 on threads of their own. */
+function coresOf(hash: PasswordHash): number {
+  return hash.kind === 'argon2id' ? coresOfLanes(hash.parallelism) : 1
+}
+
+function coresOfLanes(lanes: number): number {
+  return Math.min(lanes, availableParallelism())
 }
 
 const derive = promisify(pbkdf2)

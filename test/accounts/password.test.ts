@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash, pbkdf2Sync } from 'node:crypto'
 import { afterAll, describe, expect, it } from 'vitest'
 import { createFairQueue } from '../../src/accounts/fair-queue.ts'
-import { createPasswords, type PasswordOptions } from '../../src/accounts/password.ts'
+import { createPasswords, hashesAtOnce, type PasswordOptions } from '../../src/accounts/password.ts'
 import { looksHashed, parsePasswordHash } from '../../src/accounts/password-hash.ts'
 
 const cheap: PasswordOptions = { argon2: { memory: 1024, iterations: 1, parallelism: 1 } }
@@ -176,6 +176,12 @@ describe('the work of hashing', () => {
     expect(ticks).toBeGreaterThan(10)
   })
 
+  it('takes all cores but one, and no more than half of the threads that files wait for', () => {
+    const pool = 2
+    expect([1, 2, 3, 4, 16].map((cores) => hashesAtOnce(cores, pool))).toEqual([1, 1, 2, 2, 2])
+    expect(hashesAtOnce(16, 8)).toBe(8)
+  })
+
   it('refuses when too many wait', async () => {
     const small = createPasswords({ ...cheap, atOnce: 1, inLine: 2 })
     const results = await Promise.all([1, 2, 3, 4, 5].map((n) => small.verify(undefined, 'p', `s${n}`)))
@@ -195,6 +201,25 @@ describe('the work of hashing', () => {
     expect(order.indexOf('honest')).toBeLessThan(3)
     expect(order).toHaveLength(31)
     expect(queue.running + queue.waiting).toBe(0)
+  })
+
+  it('counts the lanes of a hash, and makes up for lanes beyond its cores by a rest', async () => {
+    const queue = createFairQueue({ atOnce: 2, inLine: 10, inLinePerKey: 10 })
+    let busy = 0
+    let most = 0
+    const work = async (cores: number): Promise<void> => {
+      busy += cores
+      most = Math.max(most, busy)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      busy -= cores
+    }
+    await Promise.all([1, 2, 1, 1, 2].map((cores) => queue.run(`of ${cores}`, () => work(cores), cores)))
+    expect(most).toBe(2)
+    expect(queue.running + queue.waiting).toBe(0)
+    const since = performance.now()
+    // Four lanes on two cores for 20 ms: the next one starts after as long a rest.
+    await Promise.all([4, 1].map((cores) => queue.run('a', () => work(1), cores)))
+    expect(performance.now() - since).toBeGreaterThan(55)
   })
 
   it('goes on after a task that failed', async () => {
