@@ -17,7 +17,9 @@ export function createCryptThread(): CryptThread {
   let last = 0
   const open = new Map<number, (answer: boolean | Error) => void>()
 
-  const fail = (error: Error): void => {
+  const fail = (thread: Worker, error: Error): void => {
+    // The end of one that was given up long ago says nothing about its successor.
+    if (worker !== thread) return
     worker = undefined
     for (const settle of open.values()) settle(error)
   }
@@ -30,8 +32,8 @@ export function createCryptThread(): CryptThread {
     })
     thread.unref()
     thread.on('message', ({ id, matches }: { id: number; matches: boolean }) => open.get(id)?.(matches))
-    thread.on('error', fail)
-    thread.on('exit', () => fail(new Error('The thread for crypt hashes ended')))
+    thread.on('error', (error) => fail(thread, error))
+    thread.on('exit', () => fail(thread, new Error('The thread for crypt hashes ended')))
     worker = thread
     return thread
   }
@@ -42,7 +44,7 @@ export function createCryptThread(): CryptThread {
         const thread = started()
         const timer = setTimeout(() => {
           void thread.terminate()
-          fail(new Error('A crypt hash took too long'))
+          fail(thread, new Error('A crypt hash took too long'))
         }, timeoutMs)
         open.set(id, (answer) => {
           clearTimeout(timer)

@@ -20,6 +20,8 @@ export interface Defender {
   forgive(address: string): Promise<boolean>
   /** Bans an address by hand. */
   ban(address: string, forMs: number): Promise<void>
+  /** Writes down what is not yet. */
+  close(): Promise<void>
 }
 
 /** An address with its score and ban. */
@@ -60,12 +62,19 @@ interface Host {
   seen: number
 }
 
+/** Bans that grow are written down together after this time; a crash forgives what was added in between. */
+const growthWrittenMs = 1_000
+
+const nobodyYet = (): Host => ({ events: [], bannedUntil: 0, banCount: 0, seen: 0 })
+
 /** Creates the defender with what the database remembers. Decisions are made in memory; the database follows. */
 export function createDefender(
   options: DefenderOptions,
   { database, clock, log }: { readonly database: Database; readonly clock: Clock; readonly log: Logger },
 ): Defender {
   const hosts = load(database, clock.now() - options.observationMs)
+  const grown = new Set<string>()
+  let cancel: (() => void) | undefined
 
   const store = (...steps: Step[]): Promise<unknown> =>
     database.writer.write(steps, { durable: false }).catch(() => {
@@ -77,6 +86,16 @@ export function createDefender(
           ban_count = excluded.ban_count, seen_ms = excluded.seen_ms`,
     values: [address, host.bannedUntil, host.banCount, host.seen],
   })
+  const writeGrown = async (): Promise<void> => {
+    cancel?.()
+    cancel = undefined
+    const steps = [...grown].flatMap((address) => {
+      const host = hosts.get(address)
+      return host === undefined ? [] : [storeHost(address, host)]
+    })
+    grown.clear()
+    if (steps.length > 0) await store(...steps)
+  }
   const forgetSteps = (address: string): Step[] => [
     { sql: 'delete from defender_event where address = ?', values: [address] },
     { sql: 'delete from defender_host where address = ?', values: [address] },
@@ -86,7 +105,7 @@ export function createDefender(
     return host.events.reduce((sum, { score }) => sum + score, 0)
   }
   const hostAt = (address: string, now: number): Host => {
-    const known = hosts.get(address) ?? { events: [], bannedUntil: 0, banCount: 0, seen: now }
+    const known = hosts.get(address) ?? { ...nobodyYet(), seen: now }
     // To the end: the address seen longest ago is forgotten first.
     hosts.delete(address)
     hosts.set(address, known)
@@ -112,7 +131,9 @@ export function createDefender(
       if (host === undefined || host.bannedUntil <= now || options.isSafe(address)) return undefined
       host.banCount += 1
       host.bannedUntil += Math.round((options.banMs * options.banIncrement) / 100)
-      void store(storeHost(address, host))
+      // Whoever knocks a thousand times a second is not worth a thousand writes.
+      grown.add(address)
+      cancel ??= clock.after(growthWrittenMs, () => void writeGrown())
       return host.bannedUntil
     },
     isBanned: (address) => (hosts.get(address)?.bannedUntil ?? 0) > clock.now() && !options.isSafe(address),
@@ -126,17 +147,25 @@ export function createDefender(
       if (banned) {
         host.events = []
         host.banCount += 1
-        host.bannedUntil = now + options.banMs
+        // Never shorter than a ban that holds already: what was under way when it came scores afterwards.
+        host.bannedUntil = Math.max(host.bannedUntil, now + options.banMs)
         log.warn('address banned', { address, until: new Date(host.bannedUntil).toISOString() })
         void store(
           { sql: 'delete from defender_event where address = ?', values: [address] },
           storeHost(address, host),
         )
       } else {
-        void store({
-          sql: 'insert into defender_event (address, score, at_ms) values (?, ?, ?)',
-          values: [address, points, now],
-        })
+        void store(
+          {
+            sql: 'insert into defender_event (address, score, at_ms) values (?, ?, ?)',
+            values: [address, points, now],
+          },
+          // What counts no more goes as new scores come, or a year of single failures would fill the table.
+          {
+            sql: 'delete from defender_event where address = ? and at_ms <= ?',
+            values: [address, now - options.observationMs],
+          },
+        )
       }
       forgetOld(now)
       return banned
@@ -160,6 +189,7 @@ export function createDefender(
       host.bannedUntil = now + forMs
       await database.writer.write([storeHost(address, host)])
     },
+    close: writeGrown,
   }
 }
 
@@ -171,6 +201,7 @@ export const noDefender: Defender = {
   hosts: () => [],
   forgive: async () => false,
   async ban() {},
+  async close() {},
 }
 
 function load(database: Database, since: number): Map<string, Host> {
@@ -186,7 +217,7 @@ function load(database: Database, since: number): Map<string, Host> {
   )
   for (const row of rows.all())
     hosts.set(row.address, {
-      events: [],
+      ...nobodyYet(),
       bannedUntil: row.banned_until_ms,
       banCount: row.ban_count,
       seen: row.seen_ms,
@@ -195,7 +226,7 @@ function load(database: Database, since: number): Map<string, Host> {
     'select address, score, at_ms from defender_event where at_ms > ? order by at_ms desc limit 100000',
   )
   for (const { address, score, at_ms: at } of events.all(since)) {
-    const host = hosts.get(address) ?? { events: [], bannedUntil: 0, banCount: 0, seen: at }
+    const host = hosts.get(address) ?? { ...nobodyYet(), seen: at }
     host.events.push({ score, at })
     hosts.set(address, host)
   }

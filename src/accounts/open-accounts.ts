@@ -95,7 +95,7 @@ export function openAccounts(options: AccountsOptions): Accounts {
   const defender =
     options.defender === undefined
       ? noDefender
-      : createDefender({ ...options.defender, isSafe }, { database, clock, log })
+      : scope.own(createDefender({ ...options.defender, isSafe }, { database, clock, log }))
   const limiters = (options.rateLimiters ?? []).map(({ scores, ...limiter }) => ({
     limiter: createRateLimiter({ ...limiter, isSafe }, clock),
     scores,

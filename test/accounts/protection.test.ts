@@ -123,6 +123,38 @@ describe('the defender (row 56)', () => {
     expect(open(clock).isBanned('192.0.2.1')).toBe(false)
   })
 
+  it('remembers what a ban grew by until the server stopped', async () => {
+    const clock = standingClock()
+    const before = open(clock)
+    for (let n = 0; n < 8; n++) before.score('192.0.2.1', 'invalid')
+    for (let n = 0; n < 5; n++) before.bannedUntil('192.0.2.1')
+    await before.close()
+    expect(open(clock).hosts()).toContainEqual({
+      ...{ address: '192.0.2.1', score: 0 },
+      bannedUntil: clock.now() + (30 + 5 * 15) * minute,
+    })
+  })
+
+  it('makes no ban shorter: what was under way when a long one came scores afterwards', async () => {
+    const clock = standingClock()
+    const defender = open(clock)
+    await defender.ban('192.0.2.1', 600 * minute)
+    for (let n = 0; n < 8; n++) defender.score('192.0.2.1', 'invalid')
+    clock.move(599 * minute)
+    expect(defender.isBanned('192.0.2.1')).toBe(true)
+  })
+
+  it('keeps no scores in the database that count no more', async () => {
+    const clock = standingClock()
+    const defender = open(clock)
+    for (let n = 0; n < 50; n++) {
+      defender.score('192.0.2.1', 'valid')
+      clock.move(20 * minute)
+    }
+    const rows = database.query<{ readonly n: number }>('select count(*) as n from defender_event')
+    await expect.poll(() => rows.get()?.n).toBeLessThanOrEqual(2)
+  })
+
   it('spares safe addresses', () => {
     const defender = open(standingClock(), { isSafe: (address) => address === '192.0.2.1' })
     for (let n = 0; n < 50; n++) defender.score('192.0.2.1', 'invalid')
