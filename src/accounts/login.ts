@@ -18,7 +18,7 @@ import { note, type Attempt, type Proof, type Refused } from './proof.ts'
 import { proveDialogue, type FirstPages } from './prove-dialogue.ts'
 import { proveKey, type KeyMemory } from './prove-key.ts'
 import { provePassword } from './prove-password.ts'
-import { createRefusalClock, type RefusalClock } from './refusal-clock.ts'
+import { createRefusalClock, type RefusalClock, type RefusalInterval } from './refusal-clock.ts'
 import type { StoryWriter } from './story.ts'
 import { createTotpCodes, type TotpCodes } from './totp.ts'
 import type { User } from './user.ts'
@@ -31,9 +31,7 @@ export function createLoginAuthority(options: LoginOptions): LoginAuthority & { 
     options,
     cache,
     codes: createTotpCodes(options.clock),
-    refusals: createRefusalClock(options.clock, (method) =>
-      method === 'publickey' ? leastKeyRefusalMs : options.settings.failedPasswordDelayMs,
-    ),
+    refusals: createRefusalClock(options.clock, (method) => intervalOf(method, options.settings)),
     firstPages: new Map(),
   }
   const unwatch = options.store.watch((change) => {
@@ -47,8 +45,16 @@ export function createLoginAuthority(options: LoginOptions): LoginAuthority & { 
   }
 }
 
-/** Covers the difference between looking up a name that is there and one that is not. */
-const leastKeyRefusalMs = 5
+/** What first pages of dialogues are called where refusals have their method. */
+const firstPage = 'first page'
+
+function intervalOf(method: string, { failedPasswordDelayMs }: LoginOptions['settings']): RefusalInterval {
+  // The least covers the difference between looking up a name that is there and one that is not.
+  if (method === 'publickey') return { leastMs: 5, mostMs: 5_000 }
+  // People who are about to be let in wait for it too, so one slow answer of a plugin must not cost them much.
+  if (method === firstPage) return { leastMs: 5, mostMs: 1_000 }
+  return { leastMs: failedPasswordDelayMs, mostMs: 5_000 }
+}
 
 type Method = 'password' | 'publickey' | 'keyboard-interactive'
 
@@ -126,13 +132,17 @@ class Conversation implements LoginConversation {
       asked = this.#shared.options.clock.monotonic()
       return answers
     }
-    const { firstPages } = this.#shared
+    const { firstPages, refusals } = this.#shared
+    const untilFirstPage = (since: number): Promise<void> =>
+      refusals.hold(firstPage, since, this.#gone.signal, true)
     return onlyAnswer(
       await this.#decide(
         username,
         'keyboard-interactive',
         (attempt) =>
-          proveDialogue(attempt, { ask: timed, afterKey: this.#keyStep !== undefined, firstPages }),
+          proveDialogue(attempt, {
+            ...{ ask: timed, afterKey: this.#keyStep !== undefined, firstPages, untilFirstPage },
+          }),
         false,
         () => asked,
       ),

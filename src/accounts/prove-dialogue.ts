@@ -25,6 +25,11 @@ export interface DialogueContext {
   /** The key was proved before: a second factor alone is asked then. */
   readonly afterKey: boolean
   readonly firstPages: FirstPages
+  /**
+   * Waits until the moment at which first pages are shown, whoever is asked: a plugin makes a page for a name that
+   * it knows, and none for the others. `since` (monotonic): when the client asked.
+   */
+  untilFirstPage(since: number): Promise<void>
 }
 
 /** Asks the client, through the plugin that answers for dialogues or with the server's own questions. */
@@ -51,15 +56,25 @@ export async function proveDialogue(attempt: Attempt, context: DialogueContext):
   if (walk.answer === 'nobody') return ownDialogue(attempt, attempt.completed, context, asker)
   const begun = (await proofOfWalk(attempt, walk)) ?? refused('store', 'Nobody decides')
   if (!begun.proved) {
-    // Otherwise a name that is asked nothing would be told from one that is.
-    if (walk.answer === 'refused') await asker.ask(context.firstPages.get(walk.by.name) ?? passwordPage)
+    // Otherwise a name that is asked nothing would be told from one that is; also one that the plugin would ask
+    // and the store does not have. A plugin that is down asks nobody.
+    if (walk.answer !== 'failed') {
+      await context.untilFirstPage(since)
+      await asker.ask(context.firstPages.get(walk.by.name) ?? passwordPage)
+    }
     return begun
   }
   const completed = completeUser(begun.user, storeOf(attempt), attempt.options.settings)
   const user = 'user' in completed ? completed.user : begun.user
   if (user.filters.hooks?.external_auth_disabled === true)
     return ownDialogue({ ...attempt, stored: begun.user, plugins: [] }, user, context, asker)
-  const problem = await pluginDialogue({ ...attempt, stored: begun.user }, walk.by, context, asker)
+  const first = (): Promise<void> => context.untilFirstPage(since)
+  const problem = await pluginDialogue(
+    { ...attempt, stored: begun.user },
+    walk.by,
+    { ...context, first },
+    asker,
+  )
   const second = problem ?? (await secondFactor(attempt, user, asker))
   return second ?? begun
 }
@@ -90,7 +105,7 @@ async function ownDialogue(
 async function pluginDialogue(
   attempt: Attempt,
   entry: ConfiguredAuthenticator,
-  { firstPages }: DialogueContext,
+  { firstPages, first }: DialogueContext & { first(): Promise<void> },
   asker: Asker,
 ): Promise<Refused | undefined> {
   const by = `plugin ${entry.name}`
@@ -125,7 +140,10 @@ async function pluginDialogue(
     const malformed = pageProblem(reply.instructions, reply.questions)
     if (malformed !== undefined) return refused(by, malformed, { counts: false })
     const page = { name: '', instructions: reply.instructions, questions: reply.questions }
-    if (step === 1) firstPages.set(entry.name, page)
+    if (step === 1) {
+      firstPages.set(entry.name, page)
+      await first()
+    }
     const given = await asker.ask(page)
     if (typeof given === 'string') return refused('client', given)
     questions = reply.questions.map(({ text }) => text)

@@ -15,9 +15,14 @@ export interface RefusalClock {
 const window = 256
 /** A slow refusal shapes the answers of the others for this long. */
 const memoryMs = 2 * 60_000
-const mostMs = 5_000
 /** All refusals due within one tick leave together, in random order. */
 const tickMs = 5
+
+/** Between what the interval of a method stays. */
+export interface RefusalInterval {
+  readonly leastMs: number
+  readonly mostMs: number
+}
 
 /**
  * Creates the clock. Refusals are answered at whole multiples of one interval after the question: at least
@@ -27,13 +32,17 @@ const tickMs = 5
  * Exact timers would still tell by fractions of a millisecond who was decided first (a rank test finds them), so
  * answers leave at the ticks of one common clock, shuffled.
  */
-export function createRefusalClock(clock: Clock, leastMs: (method: string) => number): RefusalClock {
+export function createRefusalClock(
+  clock: Clock,
+  boundsOf: (method: string) => RefusalInterval,
+): RefusalClock {
   const seen = new Map<string, { at: number; ms: number }[]>()
   const due = new Map<number, (() => void)[]>()
 
   const intervalOf = (method: string): number => {
     const slowest = (seen.get(method) ?? []).reduce((most, { ms }) => Math.max(most, ms), 0)
-    return Math.max(leastMs(method), Math.min(mostMs, slowest * 1.3))
+    const { leastMs, mostMs } = boundsOf(method)
+    return Math.max(leastMs, Math.min(mostMs, slowest * 1.3))
   }
   const remember = (method: string, ms: number): void => {
     const now = clock.monotonic()

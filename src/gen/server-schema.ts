@@ -312,7 +312,7 @@ export const serverSchema = {
                 },
                 "password_failed": {
                   "type": "integer",
-                  "description": "Milliseconds before a failed password is answered.",
+                  "description": "Milliseconds before a failed password is answered; never less than 250, so that the time tells nothing of the stored hash.",
                   "default": 1000,
                   "minimum": 0
                 }

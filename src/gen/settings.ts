@@ -424,7 +424,7 @@ export interface CommonDefenderSettings {
 export interface CommonDefenderLoginDelaySettings {
   /** Milliseconds before a successful login is answered. Default: 0. */
   readonly success: number
-  /** Milliseconds before a failed password is answered. Default: 1000. */
+  /** Milliseconds before a failed password is answered; never less than 250, so that the time tells nothing of the stored hash. Default: 1000. */
   readonly password_failed: number
 }
 

@@ -17,6 +17,12 @@ type FromSettings = Pick<
   | 'revokedFile'
 >
 
+/**
+ * Below this, somebody who asks about one name after another (not all in turn) could tell a store that verifies
+ * slowly: the interval of refusals follows the slowest of the last minutes.
+ */
+const leastPasswordDelayMs = 250
+
 /** The settings of `common`, `sftpd`, `data_provider` and `mfa` as accounts take them. */
 export function accountSettings(config: Config): FromSettings {
   const { common, sftpd, data_provider: provider, mfa } = config.settings
@@ -27,7 +33,7 @@ export function accountSettings(config: Config): FromSettings {
     login: {
       passwordAuthentication: sftpd.password_authentication,
       keyboardInteractive: sftpd.keyboard_interactive_authentication,
-      failedPasswordDelayMs: defender.login_delay.password_failed,
+      failedPasswordDelayMs: Math.max(leastPasswordDelayMs, defender.login_delay.password_failed),
       successDelayMs: defender.login_delay.success,
       sha1: sftpd.profile === 'legacy' || sftpd.public_key_algorithms.includes('ssh-rsa'),
       ...(sftpd.public_key_algorithms.length > 0 && { keyAlgorithms: sftpd.public_key_algorithms }),
@@ -43,7 +49,6 @@ export function accountSettings(config: Config): FromSettings {
       bcryptCost: bcrypt.cost,
       argon2: { memory: argon2.memory, iterations: argon2.iterations, parallelism: argon2.parallelism },
       minEntropy: provider.password_validation.users.min_entropy,
-      ...(!provider.password_caching && { remembered: 0 }),
       ...(provider.password_caching ? {} : { remembered: 0 }),
     },
     // Switched off, nothing is scored; bans made by hand hold all the same.

@@ -157,6 +157,38 @@ describe('nobody can tell who has an account (S-7)', { timeout: 60_000 }, () => 
     expectAlike(await measure(names, (name) => rig.password(name, 'wrong!', anyAddress())))
   })
 
+  it('through a plugin that asks questions only of names it knows', async () => {
+    await using rig = await openRig({ settings: { failedPasswordDelayMs: 60 } })
+    const names = await people(rig)
+    const slowly = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 4))
+    rig.plugins.push(
+      entry('quiz', {
+        beginDialogue: async ({ username }) =>
+          username === 'nobody' ? { granted: false } : { granted: true },
+        async continueDialogue({ step }) {
+          await slowly()
+          return step === 1
+            ? { next: 'ask', instructions: '', questions: [{ text: 'Word: ', echo: false }] }
+            : { next: 'refuse', certain: true }
+        },
+      }),
+    )
+    await rig.dialogue('argon', ['wrong'])
+    const pages = new Set<string>()
+    const untilPage = new Map(names.map((name) => [name, [] as number[]]))
+    const times = await measure(names, (name) => {
+      const since = performance.now()
+      return rig.dialogue(name, async (page) => {
+        untilPage.get(name)?.push(performance.now() - since)
+        pages.add(JSON.stringify(page))
+        return ['wrong!']
+      })
+    })
+    expect(pages.size).toBe(1)
+    expectAlike(untilPage)
+    expectAlike(times)
+  })
+
   it('through a plugin that is down', async () => {
     await using rig = await openRig({ settings: { failedPasswordDelayMs: 60 } })
     const names = await people(rig)

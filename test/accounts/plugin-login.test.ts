@@ -562,6 +562,16 @@ describe('a dialogue through a plugin (rows 33, 34, S-9, S-10)', () => {
     expect(pages).toEqual([['One? ', 'Two? ']])
   })
 
+  it('asks names that the store does not have, where the plugin leaves the user to the store', async () => {
+    const plugin = quiz({ beginDialogue: async () => ({ granted: true }) })
+    rig.plugins.push(entry('quiz', plugin, { scope: 4 }))
+    await rig.addUser({ username: 'ada' })
+    await rig.dialogue('ada', ['1', '2', '3'])
+    const pages: string[][] = []
+    expect(await rig.dialogue('nobody', scripted(['1', '2'], pages))).toMatchObject({ verdict: 'refused' })
+    expect(pages).toEqual([['One? ', 'Two? ']])
+  })
+
   it('takes control characters out of what a plugin shows', async () => {
     const pages: string[][] = []
     const plugin = quiz({
