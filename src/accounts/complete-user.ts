@@ -13,6 +13,8 @@ export interface CompletionOptions {
   readonly usersBaseDir?: string
   /** Directories of the server itself: nobody's files may lie in or around them (S-49). */
   readonly protectedDirectories?: readonly string[]
+  /** Files that the server reads, runs or loads: nobody's files may lie around them (S-49). */
+  readonly protectedFiles?: readonly string[]
 }
 
 /** A user ready to work with, or the reason why there is none. */
@@ -45,13 +47,18 @@ function homeOf(user: User, { usersBaseDir }: CompletionOptions): string {
   return usersBaseDir === undefined || usersBaseDir === '' ? '' : resolve(usersBaseDir, user.username)
 }
 
-function completeProblem(user: User, { protectedDirectories = [] }: CompletionOptions): string | undefined {
+function completeProblem(
+  user: User,
+  { protectedDirectories = [], protectedFiles = [] }: CompletionOptions,
+): string | undefined {
   if (!user.home_dir.startsWith('/')) return 'The user has no absolute home directory'
   if ((user.permissions['/'] ?? []).length === 0) return 'The user has no permissions on "/"'
   const roots = [user.home_dir, ...(user.virtual_folders ?? []).map((folder) => folder.mapped_path ?? '')]
   for (const root of roots) {
     const near = protectedDirectories.find((one) => isInside(root, one) || isInside(one, root))
     if (root !== '' && near !== undefined) return `"${root}" and the server's own directory "${near}" overlap`
+    const within = root === '' ? undefined : protectedFiles.find((one) => isInside(one, root))
+    if (within !== undefined) return `The server's own file "${within}" lies in "${root}"`
   }
   return undefined
 }

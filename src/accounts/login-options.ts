@@ -8,6 +8,7 @@ import type { Passwords } from './password.ts'
 import type { SecretBox } from './secret-box.ts'
 import type { Stories } from './story.ts'
 import type { TotpAlgorithm } from './totp.ts'
+import type { User } from './user.ts'
 import type { UserStore } from './user-store.ts'
 
 /** What the decision about logins stands on. */
@@ -24,6 +25,8 @@ export interface LoginOptions {
   readonly certificates: () => CertificateLists
   /** How many sessions a user has now. */
   readonly sessionsOf: (username: string) => number
+  /** Hears who came in, as the session sees them, and whether the store has them. */
+  readonly granted?: (user: User, stored: boolean) => void
   readonly stories: Stories
   readonly settings: LoginSettings
   readonly clock: Clock

@@ -246,6 +246,7 @@ class Conversation implements LoginConversation {
     }
     if (this.#over) return this.#refusal()
     this.#over = true
+    options.granted?.(user, attempt.stored !== undefined || proof.persist === true)
     this.#tell(5, username, '')
     options.meter.add('sftpgo_logins_total', 1, { method, verdict: 'granted' })
     const story = this.#story.end('granted', method)

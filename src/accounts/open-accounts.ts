@@ -19,7 +19,7 @@ import { createAccountOperations, type AccountOperations } from './operations.ts
 import { createPasswords, type PasswordOptions, type Passwords } from './password.ts'
 import { createRateLimiter, type RateLimiterOptions } from './rate-limiter.ts'
 import type { SecretBox } from './secret-box.ts'
-import { guardSessions, type LiveSessions } from './session-guard.ts'
+import { guardSessions, type LiveSessions, type SessionGuard } from './session-guard.ts'
 import { createStories, type Stories } from './story.ts'
 import { createUsageCounters, type UsageCounters } from './usage-counters.ts'
 import { createUsage, type Usage } from './usage.ts'
@@ -109,6 +109,7 @@ export function openAccounts(options: AccountsOptions): Accounts {
   let certificates = readLists(files)
   let settings = options.login
   let sessions: LiveSessions | undefined
+  let guard: SessionGuard | undefined
   const authority = createLoginAuthority({
     ...{ store, passwords, admission, stories, clock, log, meter },
     secrets: options.secrets,
@@ -116,6 +117,7 @@ export function openAccounts(options: AccountsOptions): Accounts {
     authenticators: options.authenticators ?? (() => []),
     certificates: () => certificates,
     sessionsOf: (username) => sessions?.sessionsOf(username) ?? 0,
+    granted: (user, isStored) => guard?.granted(user, isStored),
     get settings() {
       return settings
     },
@@ -133,7 +135,9 @@ export function openAccounts(options: AccountsOptions): Accounts {
     attachSessions(live) {
       sessions = live
       const localTime = settings.localTime === true
-      scope.defer(guardSessions({ store, sessions: live, completion: options.login, clock, log, localTime }))
+      guard = scope.own(
+        guardSessions({ store, sessions: live, completion: options.login, clock, log, localTime }),
+      )
     },
     reload(next = files) {
       const read = readLists(next)

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import { completeUser, type CompletionOptions } from './complete-user.ts'
 import { accountProblem } from './conditions.ts'
+import type { User } from './user.ts'
 import type { UserStore } from './user-store.ts'
 
 /** The sessions of a running server, as far as accounts need them; `SshServer` fits. */
@@ -37,29 +38,47 @@ export interface SessionGuardOptions {
 /** Expiry and access times come without a change of the account, so they are looked at this often. */
 const checkMs = 2_000
 
+/** Watches over those who are logged in. */
+export interface SessionGuard {
+  /** Somebody came in; `stored`: the store had them then. */
+  granted(user: User, stored: boolean): void
+  close(): void
+}
+
+interface Guest {
+  /** As the last login of this name saw it. */
+  readonly user: User
+  readonly stored: boolean
+}
+
 /**
- * Ends the sessions of users who were disabled or removed, who expired, or whose access time is over (S-51). The
- * returned function stops it. A user who exists in no store (made by a plugin, for the session) is left alone.
+ * Ends the sessions of users who were disabled or removed, who expired, or whose access time is over (S-51). A user
+ * whom a plugin made for the session is held against what the plugin said.
  */
-export function guardSessions(options: SessionGuardOptions): () => void {
+export function guardSessions(options: SessionGuardOptions): SessionGuard {
   const { store, sessions, clock, log } = options
-  const seen = new Set<string>()
+  const guests = new Map<string, Guest>()
+  /** Guests who had no connection when last looked at. */
+  const leaving = new Set<string>()
   let cancel: (() => void) | undefined
 
   const check = (username: string): void => {
-    const reason = endReason(options, username, seen)
+    const reason = endReason(options, username, guests.get(username))
     if (reason === undefined) return
     const ended = sessions.disconnect(
       (connection) => connection.username === username,
       'Your account is not available',
     )
     if (ended > 0) log.info('sessions ended', { username, sessions: ended, reason })
-    seen.delete(username)
+    guests.delete(username)
   }
   const checkAll = (): void => {
     const names = new Set(sessions.connections().flatMap(({ username }) => username ?? []))
-    for (const name of seen) if (!names.has(name)) seen.delete(name)
     for (const name of names) check(name)
+    // Not at once: between a login and its connection's name there is a moment.
+    for (const name of leaving) if (!names.has(name)) guests.delete(name)
+    leaving.clear()
+    for (const name of guests.keys()) if (!names.has(name)) leaving.add(name)
   }
   const again = (): void => {
     cancel = clock.after(checkMs, () => {
@@ -69,28 +88,32 @@ export function guardSessions(options: SessionGuardOptions): () => void {
   }
   const unwatch = store.watch((change) => {
     if (change.of === 'all') checkAll()
-    else if (change.user !== undefined) check(change.username)
-    else {
-      // Removed at this moment, whether or not the guard had seen the user before.
-      seen.add(change.username)
-      check(change.username)
-    }
+    else check(change.username)
   })
   again()
-  return () => {
-    unwatch()
-    cancel?.()
+  return {
+    granted(user, stored) {
+      leaving.delete(user.username)
+      guests.set(user.username, { user, stored })
+    },
+    close() {
+      unwatch()
+      cancel?.()
+    },
   }
 }
 
 function endReason(
   { store, completion, clock, localTime }: SessionGuardOptions,
   username: string,
-  seen: Set<string>,
+  guest: Guest | undefined,
 ): string | undefined {
+  const circumstances = { now: clock.now(), localTime: localTime === true }
   const stored = store.findUser(username)
-  if (stored === undefined) return seen.has(username) ? 'The user was removed' : undefined
-  seen.add(username)
+  if (stored === undefined) {
+    if (guest === undefined) return undefined
+    return guest.stored ? 'The user was removed' : accountProblem(guest.user, circumstances)
+  }
   const surroundings = {
     group: (name: string) => store.findGroup(name),
     folder: (name: string) => store.findFolder(name),
@@ -98,5 +121,5 @@ function endReason(
   const completed = completeUser(stored, surroundings, completion)
   // A group that went away is noticed at the next login; what is open was granted with it.
   const user = 'user' in completed ? completed.user : stored
-  return accountProblem(user, { now: clock.now(), localTime: localTime === true })
+  return accountProblem(user, circumstances)
 }

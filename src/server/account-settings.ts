@@ -1,8 +1,8 @@
-import { dirname, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { defenderDefaults } from '../accounts/defender.ts'
 import type { AccountsOptions } from '../accounts/open-accounts.ts'
 import type { Config } from '../config/load-config.ts'
-import { stateLayout } from './state-layout.ts'
+import { defaultHostKeys, stateLayout } from './state-layout.ts'
 
 type FromSettings = Pick<
   AccountsOptions,
@@ -40,8 +40,10 @@ export function accountSettings(config: Config): FromSettings {
       usersBaseDir: provider.users_base_dir,
       // Homes lie in the state folder by default; everything beside them there is the server's own.
       protectedDirectories: [
-        ...[layout.plugins, layout.packages, dirname(layout.database), join(config.folder, 'certs')],
+        ...[layout.plugins, layout.packages, dirname(layout.database)],
+        ...[join(config.folder, 'certs'), join(config.folder, 'env.d')],
       ].filter((directory) => !layout.homes.startsWith(`${directory}/`)),
+      protectedFiles: ownFiles(config),
       totp: Object.fromEntries(mfa.totp.map(({ name, algo: hash }) => [name, hash])),
     },
     passwords: {
@@ -82,4 +84,15 @@ export function accountSettings(config: Config): FromSettings {
     trustedAuthorities: sftpd.trusted_user_ca_keys,
     revokedFile: sftpd.revoked_user_certs_file,
   }
+}
+
+/** Files whose content the server follows: whoever could write one would be the server (S-49). */
+function ownFiles(config: Config): string[] {
+  const { sftpd, data_provider: provider, plugins } = config.settings
+  const { database, control, packageLock } = stateLayout(config)
+  return [
+    ...[config.file, packageLock, database, control, provider.users_file, sftpd.revoked_user_certs_file],
+    ...[...sftpd.trusted_user_ca_keys, ...sftpd.host_keys, ...defaultHostKeys(config)],
+    ...plugins.map(({ cmd }) => cmd ?? ''),
+  ].filter((path) => isAbsolute(path))
 }

@@ -354,6 +354,23 @@ describe('conditions', () => {
     expect(reasonOf(await rig.password('ada', 'engine'))).toContain('2 sessions')
   })
 
+  it('refuse homes in which a file of the server lies (S-49)', async () => {
+    await using guarded = await openRig({
+      database,
+      settings: { protectedFiles: ['/etc/sftpgo-ts/sftpgo.config.json', '/opt/plugins/ldap'] },
+    })
+    for (const home of ['/etc/sftpgo-ts', '/etc', '/opt/plugins', '/opt/plugins/ldap']) {
+      await guarded.addUser({ username: 'ada', home_dir: home }, 'engine')
+      expect(await guarded.password('ada', 'engine'), home).toMatchObject({ verdict: 'refused' })
+    }
+    const mount = { name: 'conf', virtual_path: '/conf', quota_size: 0, quota_files: 0 }
+    await guarded.store.putFolder({ id: 0, name: 'conf', mapped_path: '/etc/sftpgo-ts' })
+    await guarded.addUser({ username: 'ada', virtual_folders: [mount] }, 'engine')
+    expect(await guarded.password('ada', 'engine')).toMatchObject({ verdict: 'refused' })
+    await guarded.addUser({ username: 'ada', home_dir: '/etc/sftpgo-ts/homes/ada' }, 'engine')
+    principalOf(await guarded.password('ada', 'engine'))
+  })
+
   it('refuse homes that overlap with the server own directories (S-49)', async () => {
     await using guarded = await openRig({
       database,
