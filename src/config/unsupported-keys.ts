@@ -28,7 +28,6 @@ const unsupportedKeys: readonly UnsupportedKey[] = [
   { path: 'common.post_disconnect_hook', what: 'a hook on disconnections' },
   { path: 'common.secret_min_entropy', what: 'a least entropy of secrets', off: [0, 80] },
   { path: 'common.allow_self_connections', what: 'connections of the server to itself' },
-  { path: 'common.tz', what: 'another time zone', off: ['', 'local'] },
   { path: 'common.metadata.read', what: 'metadata of cloud storage' },
   { path: 'common.event_manager.enabled_commands', what: 'the event manager' },
   {

@@ -184,6 +184,15 @@ export const serverSchema = {
           "default": 20,
           "minimum": 0
         },
+        "tz": {
+          "type": "string",
+          "description": "\"local\" reads the access times of users in the time zone of this machine; otherwise they are UTC.",
+          "enum": [
+            "",
+            "local"
+          ],
+          "default": ""
+        },
         "allowlist_status": {
           "type": "integer",
           "description": "1 lets only the addresses of allow_list connect.",

@@ -356,6 +356,8 @@ export interface CommonSettings {
   readonly max_total_connections: number
   /** Most connections at once from one address; 0 no limit. Default: 20. */
   readonly max_per_host_connections: number
+  /** "local" reads the access times of users in the time zone of this machine; otherwise they are UTC. Default: "". */
+  readonly tz: "" | "local"
   /** 1 lets only the addresses of allow_list connect. Default: 0. */
   readonly allowlist_status: 0 | 1
   /** Addresses and networks that may connect when allowlist_status is 1. Default: []. */

@@ -1,8 +1,17 @@
 import { hash as bcryptHash } from '@node-rs/bcrypt'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { accountProblem } from '../../src/accounts/conditions.ts'
 import { codeAt, decodeBase32 } from '../../src/accounts/totp.ts'
 import { openDatabase, type Database } from '../../src/database/open-database.ts'
-import { emptyDatabase, openRig, principalOf, scripted, testKey, type LoginRig } from './login-rig.ts'
+import {
+  emptyDatabase,
+  openRig,
+  principalOf,
+  scripted,
+  testKey,
+  testUser,
+  type LoginRig,
+} from './login-rig.ts'
 
 let database: Database
 let rig: LoginRig
@@ -344,6 +353,16 @@ describe('conditions', () => {
       const answer = await rig.password(name, 'engine')
       expect(reasonOf(answer)).toContain('at this time')
     }
+  })
+
+  it('mean access times in the time of the machine where the configuration says so', () => {
+    vi.stubEnv('TZ', 'Pacific/Kiritimati') // 14 hours before UTC
+    const period = { day_of_week: 2, from: '02:00', to: '02:59' }
+    const user = testUser({ username: 'ada', filters: { access_time: [period] } })
+    const now = Date.UTC(2026, 0, 5, 12, 30) // a Monday there, Tuesday here
+    expect(accountProblem(user, { now, localTime: true })).toBeUndefined()
+    expect(accountProblem(user, { now, localTime: false })).toContain('at this time')
+    vi.unstubAllEnvs()
   })
 
   it('count the sessions of the user (row 54)', async () => {
