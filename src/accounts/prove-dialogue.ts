@@ -105,7 +105,7 @@ async function ownDialogue(
 async function pluginDialogue(
   attempt: Attempt,
   entry: ConfiguredAuthenticator,
-  { firstPages, first }: DialogueContext & { first(): Promise<void> },
+  { firstPages, first }: DialogueContext & { readonly first: () => Promise<void> },
   asker: Asker,
 ): Promise<Refused | undefined> {
   const by = `plugin ${entry.name}`

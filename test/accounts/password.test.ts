@@ -205,6 +205,7 @@ describe('the work of hashing', () => {
 
   it('counts the lanes of a hash, and makes up for lanes beyond its cores by a rest', async () => {
     const queue = createFairQueue({ atOnce: 2, inLine: 10, inLinePerKey: 10 })
+    const full = new Error('The line is full')
     let busy = 0
     let most = 0
     const work = async (cores: number): Promise<void> => {
@@ -213,12 +214,16 @@ describe('the work of hashing', () => {
       await new Promise((resolve) => setTimeout(resolve, 20))
       busy -= cores
     }
-    await Promise.all([1, 2, 1, 1, 2].map((cores) => queue.run(`of ${cores}`, () => work(cores), cores)))
+    await Promise.all(
+      [1, 2, 1, 1, 2].map(
+        (cores) => queue.run(`of ${cores}`, () => work(cores), cores) ?? Promise.reject(full),
+      ),
+    )
     expect(most).toBe(2)
     expect(queue.running + queue.waiting).toBe(0)
     const since = performance.now()
     // Four lanes on two cores for 20 ms: the next one starts after as long a rest.
-    await Promise.all([4, 1].map((cores) => queue.run('a', () => work(1), cores)))
+    await Promise.all([4, 1].map((cores) => queue.run('a', () => work(1), cores) ?? Promise.reject(full)))
     expect(performance.now() - since).toBeGreaterThan(55)
   })
 
