@@ -12,8 +12,10 @@ export interface FairQueue {
 
 /** How much may run, how many may wait in all and for one key. */
 export interface FairQueueOptions {
-  /** Cores that tasks may keep busy. */
+  /** Places: a task takes one for each core it keeps busy. */
   readonly atOnce: number
+  /** Cores that tasks may keep busy on average. Default `atOnce`. */
+  readonly share?: number
   readonly inLine: number
   readonly inLinePerKey: number
 }
@@ -24,7 +26,8 @@ interface Waiting {
 }
 
 /** Creates a queue that serves the waiting keys one after another, each key in its own order. */
-export function createFairQueue({ atOnce, inLine, inLinePerKey }: FairQueueOptions): FairQueue {
+export function createFairQueue(options: FairQueueOptions): FairQueue {
+  const { atOnce, share = atOnce, inLine, inLinePerKey } = options
   let running = 0
   let waiting = 0
   // A Map keeps the order in which keys came; a key that was served goes to the end.
@@ -53,7 +56,8 @@ export function createFairQueue({ atOnce, inLine, inLinePerKey }: FairQueueOptio
     try {
       return await task()
     } finally {
-      const restMs = (performance.now() - since) * (cores / atOnce - 1)
+      // Makes up for cores beyond its places, and for places beyond the share.
+      const restMs = (performance.now() - since) * ((cores / places) * (atOnce / share) - 1)
       if (restMs < 1) leave(places)
       else setTimeout(() => leave(places), restMs)
     }

@@ -71,6 +71,8 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
   const cost = options.bcryptCost ?? 10
   const queue = createFairQueue({
     atOnce: options.atOnce ?? hashesAtOnce(),
+    // A machine of one core has none to spare: hashes get half of it.
+    ...(availableParallelism() === 1 && { share: 0.5 }),
     inLine: options.inLine ?? 256,
     inLinePerKey: options.inLinePerSource ?? 32,
   })

@@ -60,6 +60,18 @@ describe('passwords', () => {
     expect(await rig.password('ada', 'wrong')).toMatchObject({ verdict: 'refused' })
   })
 
+  it('asks no questions where the configuration switches dialogues off (row 37)', async () => {
+    await using closed = await openRig({ database, settings: { keyboardInteractive: false } })
+    await closed.addUser({ username: 'ada' }, 'engine')
+    const pages: string[][] = []
+    expect(await closed.dialogue('ada', scripted(['engine'], pages))).toMatchObject({
+      verdict: 'refused',
+      methods: ['publickey', 'password'],
+    })
+    expect(pages).toEqual([])
+    principalOf(await closed.password('ada', 'engine'))
+  })
+
   it('does not accept passwords where the configuration switches them off', async () => {
     await using closed = await openRig({ database, settings: { passwordAuthentication: false } })
     await closed.addUser({ username: 'ada' }, 'engine')

@@ -163,29 +163,41 @@ describe.skipIf(missing !== undefined)(
       },
     )
 
-    it('wants the key and then the password where the account says so (row 19)', async () => {
-      await good(['user', 'add', 'twice', '--key', join(keys, 'user.pub')], 'engine\n')
-      const denied = '["publickey","password","keyboard-interactive","publickey+keyboard-interactive"]'
-      await good(['user', 'set', 'twice', `filters.denied_login_methods=${denied}`])
-      expect((await withKey('twice', identity('user'))).status).not.toBe(0)
+    /** Answers the password as well. */
+    const withKeyAndPassword = (username: string, ...options: string[]): Promise<number | null> => {
       const both = spawn(
         'sshpass',
         [
           ...['-e', 'sftp', '-oBatchMode=no', '-oStrictHostKeyChecking=no', '-oUserKnownHostsFile=/dev/null'],
-          ...[
-            '-oIdentitiesOnly=yes',
-            identity('user'),
-            '-b',
-            '-',
-            '-P',
-            String(running.port),
-            'twice@127.0.0.1',
-          ],
+          ...['-oIdentitiesOnly=yes', identity('user'), ...options],
+          ...['-b', '-', '-P', String(running.port), `${username}@127.0.0.1`],
         ],
         { env: { ...process.env, SSHPASS: 'engine' } },
       )
       both.stdin.end('pwd\n')
-      expect(await ended(both)).toBe(0)
+      return ended(both)
+    }
+    const keyThenPassword = async (username: string): Promise<void> => {
+      const denied = '["publickey","password","keyboard-interactive","publickey+keyboard-interactive"]'
+      await good(['user', 'set', username, `filters.denied_login_methods=${denied}`])
+    }
+
+    it('wants the key and then the password where the account says so (row 19)', async () => {
+      await good(['user', 'add', 'twice', '--key', join(keys, 'user.pub')], 'engine\n')
+      await keyThenPassword('twice')
+      expect((await withKey('twice', identity('user'))).status).not.toBe(0)
+      expect(await withKeyAndPassword('twice')).toBe(0)
+    })
+
+    it('takes a certificate for the key of a login in two steps (row 22)', async () => {
+      await good(['user', 'add', 'attested'], 'engine\n')
+      await keyThenPassword('attested')
+      const certificate = `-oCertificateFile=${join(keys, 'user-cert.pub')}`
+      certify('-n', 'attested')
+      expect((await withKey('attested', identity('user'), certificate)).status).not.toBe(0)
+      expect(await withKeyAndPassword('attested', certificate)).toBe(0)
+      certify('-n', 'somebody')
+      expect(await withKeyAndPassword('attested', certificate)).not.toBe(0)
     })
 
     it(
