@@ -47,12 +47,13 @@ export function createDatabaseUserStore({ database, usage, now }: DatabaseUserSt
     const change = { of: 'user', username, user: findUser(username) } as const
     for (const listener of listeners) listener(change)
   }
-  const putNamed = async (table: string, name: string, record: string): Promise<void> => {
+  const putNamed = async (table: string, name: string, record: string, ...more: Step[]): Promise<void> => {
     await database.writer.write([
       {
         sql: `insert into ${table} (name, record) values (?, ?) on conflict (name) do update set record = excluded.record`,
         values: [name, record],
       },
+      ...more,
     ])
     for (const listener of listeners) listener({ of: 'all' })
   }
@@ -115,7 +116,11 @@ export function createDatabaseUserStore({ database, usage, now }: DatabaseUserSt
     putGroup: (group) =>
       putNamed('account_group', group.name, JSON.stringify({ ...group, updated_at: now() })),
     removeGroup: (name) => removeNamed('account_group', name),
-    putFolder: (folder) => putNamed('account_folder', folder.name, JSON.stringify(folder)),
+    putFolder: (folder) =>
+      putNamed(
+        ...(['account_folder', folder.name, recordText(folder)] as const),
+        usage.takeOverStep({ kind: 'folder', name: folder.name }, countersOf(folder)),
+      ),
     removeFolder: (name) => removeNamed('account_folder', name, usage.forgetStep({ kind: 'folder', name })),
     noteLogin(username, at) {
       usage.noteLogin(username, at).catch(() => {
@@ -143,11 +148,11 @@ function found<T>(row: StoredRow | undefined, read: (row: StoredRow) => T): T | 
 
 const counterNames = new Set(Object.keys(noCounters))
 
-function recordText(user: User): string {
-  return JSON.stringify(user, (key, value: unknown) => (counterNames.has(key) ? undefined : value))
+function recordText(record: User | Folder): string {
+  return JSON.stringify(record, (key, value: unknown) => (counterNames.has(key) ? undefined : value))
 }
 
-function countersOf(user: User): Partial<Counters> {
+function countersOf(user: User | Folder): Partial<Counters> {
   return Object.fromEntries(
     Object.entries(user).filter(([key, value]) => counterNames.has(key) && value !== undefined),
   )

@@ -56,6 +56,9 @@ function intervalOf(method: string, { failedPasswordDelayMs }: LoginOptions['set
   return { leastMs: failedPasswordDelayMs, mostMs: 5_000 }
 }
 
+/** Of a name in stories and events: SFTPGo's longest. */
+const mostNameLength = 255
+
 type Method = 'password' | 'publickey' | 'keyboard-interactive'
 
 interface Shared {
@@ -337,7 +340,7 @@ class Conversation implements LoginConversation {
   }
 
   #enter(username: string): void {
-    this.#story.named(username.slice(0, 255))
+    this.#story.named(username.slice(0, mostNameLength))
     // What one name proved is worth nothing for another (S-19).
     if (this.#keyStep !== undefined && this.#keyStep.username !== username) this.#keyStep = undefined
   }
@@ -374,7 +377,9 @@ class Conversation implements LoginConversation {
 
   #tell(event: 1 | 2 | 5, username: string, message: string): void {
     const { events } = this.#shared.options
-    events.recordLog({ kind: 'log', event, username, protocol: 'SSH', address: this.#address, message })
+    // Longer names are nobody's, and notifiers that keep names in columns would refuse the event for ever.
+    const name = username.slice(0, mostNameLength)
+    events.recordLog({ kind: 'log', event, username: name, protocol: 'SSH', address: this.#address, message })
   }
 
   #refusal(final = false): LoginAnswer {

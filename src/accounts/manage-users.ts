@@ -2,7 +2,7 @@ import { AccountError } from './account-error.ts'
 import type { AddressLists } from './address-lists.ts'
 import { completeUser, type CompletionOptions } from './complete-user.ts'
 import { parseDump, type Dump } from './dump.ts'
-import { looksHashed } from './password-hash.ts'
+import { looksHashed, parsePasswordHash } from './password-hash.ts'
 import type { Passwords } from './password.ts'
 import { parseUser } from './parse-user.ts'
 import { withoutSecrets } from './plugin-question.ts'
@@ -60,8 +60,10 @@ export interface ImportedUser {
   readonly result: 'added' | 'updated' | 'kept' | 'skipped'
   /** Why it was skipped. */
   readonly problems: readonly string[]
-  /** Fields that are not supported here. */
+  /** Fields that are not supported here, and keys that are not accepted. */
   readonly notCarriedOver: readonly string[]
+  /** What keeps the user from logging in as things stand. */
+  readonly warnings: readonly string[]
 }
 
 /** The part of the event log that changes of accounts use. */
@@ -139,6 +141,18 @@ export function createUserManager(options: UserManagerOptions): UserManager {
     const stored = await store.putUser(sealed)
     await tell(before === undefined ? 'add' : 'update', 'user', user.username, withoutSecrets(stored), by)
     return stored
+  }
+  const warningsOf = (user: User): string[] => {
+    const hash = user.password === undefined ? undefined : parsePasswordHash(user.password)
+    const surroundings = {
+      group: (name: string) => store.findGroup(name),
+      folder: (name: string) => store.findFolder(name),
+    }
+    const completed = completeUser(user, surroundings, options.completion)
+    return [
+      ...(hash?.kind === 'unusable' ? [`The password cannot be used: ${hash.reason}`] : []),
+      ...('problem' in completed ? [completed.problem] : []),
+    ]
   }
   return {
     list: () => store.listUsers({ limit: 1_000_000 }).map(withoutSecrets),
@@ -252,11 +266,12 @@ export function createUserManager(options: UserManagerOptions): UserManager {
   }
 
   async function importUser(
-    { value, problems, dropped }: Dump['users'][number],
+    parsed: Dump['users'][number],
     addOnly: boolean,
     by: Actor,
   ): Promise<ImportedUser> {
-    const report = { username: value.username, notCarriedOver: dropped }
+    const { value, problems, dropped } = withoutBadKeys(parsed)
+    const report = { username: value.username, notCarriedOver: dropped, warnings: [] }
     if (problems.length > 0) return { ...report, result: 'skipped', problems }
     const before = store.findUser(value.username)
     if (!store.canChange(value.username))
@@ -264,13 +279,27 @@ export function createUserManager(options: UserManagerOptions): UserManager {
     if (before !== undefined && addOnly) return { ...report, result: 'kept', problems: [] }
     try {
       const password = value.password === undefined ? {} : { password: await hashed(value.password) }
-      await put({ ...value, ...password }, by)
-      return { ...report, result: before === undefined ? 'added' : 'updated', problems: [] }
+      const user = await put({ ...value, ...password }, by)
+      const result = before === undefined ? 'added' : 'updated'
+      return { ...report, result, problems: [], warnings: warningsOf(user) }
     } catch (error) {
       if (!(error instanceof AccountError)) throw error
       return { ...report, result: 'skipped', problems: [error.message] }
     }
   }
+}
+
+/** A key that is not accepted stays behind, with the reason; the rest of its user does not have to. */
+function withoutBadKeys({ value, problems, dropped }: Dump['users'][number]): Dump['users'][number] {
+  const bad = new Map(
+    problems.flatMap((problem) => {
+      const found = /public_keys\[(\d+)\]: .*$/.exec(problem)
+      return found === null ? [] : [[Number(found[1]), found[0]] as const]
+    }),
+  )
+  if (bad.size === 0 || bad.size < problems.length) return { value, problems, dropped }
+  const kept = (value.public_keys ?? []).filter((_line, index) => !bad.has(index))
+  return { value: { ...value, public_keys: kept }, problems: [], dropped: [...dropped, ...bad.values()] }
 }
 
 async function importNamed<T extends { readonly name: string }>(

@@ -140,12 +140,15 @@ function readGroupSettings(reader: RecordReader): GroupSettings {
 }
 
 function readFolder(reader: RecordReader): Folder {
-  reader.ignore('users', 'groups', 'last_quota_update', 'used_quota_size', 'used_quota_files')
+  reader.ignore('users', 'groups')
   return compact<Folder>({
     id: reader.integer('id'),
     name: readName(reader, 'name'),
     description: reader.text('description', { most: 512 }),
     mapped_path: readDirectory(reader, 'mapped_path'),
+    used_quota_size: reader.integer('used_quota_size', { least: Number.MIN_SAFE_INTEGER }),
+    used_quota_files: reader.integer('used_quota_files', { least: Number.MIN_SAFE_INTEGER }),
+    last_quota_update: reader.integer('last_quota_update'),
     filesystem: readFilesystem(reader),
   })
 }

@@ -163,6 +163,10 @@ export interface Folder {
   readonly name: string
   readonly description?: string
   readonly mapped_path?: string
+  /** Only where a record comes from elsewhere; from then on it is counted apart. */
+  readonly used_quota_size?: number
+  readonly used_quota_files?: number
+  readonly last_quota_update?: number
   readonly filesystem?: FilesystemConfig
 }
 

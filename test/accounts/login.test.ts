@@ -530,6 +530,7 @@ describe('names that cannot be accounts (S-37, S-40)', () => {
   ])('are refused like unknown ones: %j', async (name) => {
     expect(await rig.password(name, 'engine')).toMatchObject({ verdict: 'refused' })
     expect(rig.events.at(-1)).toMatchObject({ event: 2 })
+    expect(rig.events.at(-1)?.username.length).toBeLessThanOrEqual(255)
   })
 })
 

@@ -115,8 +115,38 @@ describe('operations on accounts', () => {
     })
     expect(accounts.store.findGroup('staff')?.user_settings).toMatchObject({ expires_in: 365 })
     expect(accounts.store.findFolder('shared')?.mapped_path).toBe('/srv/shared')
+    expect(accounts.usage.of({ kind: 'folder', name: 'shared' })).toMatchObject({
+      ...{ used_quota_size: 5, used_quota_files: 1, last_quota_update: 1_700_000_000_000 },
+    })
     expect(accounts.lists.isIn('deny', '203.0.113.5')).toBe(true)
+    expect(report.users[0]).toMatchObject({ warnings: [] })
     const again = (await ask('user import', { dump, addOnly: true })) as { users: { result: string }[] }
     expect(again.users.map(({ result }) => result)).toEqual(['kept', 'skipped', 'kept'])
+  })
+
+  it('import a user without keys that are not accepted, and say what keeps somebody from logging in', async () => {
+    const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGw9pKZ3gX8sXeWZkqgGZMIRrDwPp3MZtGYgE2XqMJ4S'
+    const user = { status: 1, home_dir: '/srv/x', permissions: { '/': ['*'] } }
+    const dump = {
+      users: [
+        { ...user, username: 'keyed', public_keys: [`from="10.0.0.1" ${key}`, `${key} laptop`] },
+        { ...user, username: 'grouped', groups: [{ name: 'gone', type: 1 }], password: '$y$j9T$x$y' },
+      ],
+    }
+    const report = (await ask('user import', { dump })) as { users: unknown[] }
+    expect(report.users).toEqual([
+      {
+        ...{ username: 'keyed', result: 'added', problems: [], warnings: [] },
+        notCarriedOver: ['public_keys[0]: The line has options before the key, which are not supported'],
+      },
+      {
+        ...{ username: 'grouped', result: 'added', problems: [], notCarriedOver: [] },
+        warnings: [
+          'The password cannot be used: yescrypt is not supported',
+          expect.stringContaining('Group "gone" does not exist'),
+        ],
+      },
+    ])
+    expect(accounts.store.findUser('keyed')?.public_keys).toEqual([`${key} laptop`])
   })
 })

@@ -69,9 +69,10 @@ async function importParts(
 }
 
 function printReport({ users, groups, folders, addressRules, notCarriedOver }: ImportReport): void {
-  for (const { username, result, problems, notCarriedOver: fields } of users) {
+  for (const { username, result, problems, warnings, notCarriedOver: fields } of users) {
     print(`${result.padEnd(8)} ${username}`)
     for (const problem of problems) print(`           ! ${problem}`)
+    for (const warning of warnings) print(`           ! cannot log in yet: ${warning}`)
     for (const field of fields) print(`           - not carried over: ${field}`)
   }
   print(
