@@ -1,3 +1,4 @@
+import type { Soon } from '../base/soon.ts'
 import type { FileAction, FileEvent, LogEvent, ProviderEvent } from './event.ts'
 
 /**
@@ -10,15 +11,15 @@ export interface EventLog {
   /** Whether any notifier asked for this. When not, the caller skips everything: events then cost nothing. */
   wants(action: FileAction): boolean
   /** Writes down what is about to happen. */
-  intend(intent: FileIntent): Promise<Intent>
+  intend(intent: FileIntent): Soon<Intent>
   /** Writes down what has happened and needed no intent: downloads, interrupted uploads. */
-  record(event: FileEvent): Promise<void>
+  record(event: FileEvent): Soon<void>
   /** Accounts changed. */
   recordProvider(event: ProviderEvent): Promise<void>
   /** Connections and logins; best effort, never waits. */
   recordLog(event: LogEvent): void
   /** Asks those who may refuse (`veto`) before a pre-event's effect; false means: refuse. True at once when nobody may. */
-  permits(event: FileEvent): Promise<boolean>
+  permits(event: FileEvent): Soon<boolean>
 }
 
 /** What is about to happen, with what a restart needs to find out whether it did. */
@@ -44,17 +45,17 @@ export type IntentCheck =
 /** An intent that was written down. Exactly one of the two is called. */
 export interface Intent {
   /** The effect took place; the event may now differ in size, status and metadata. Returns when it is written down. */
-  commit(event: FileEvent): Promise<void>
+  commit(event: FileEvent): Soon<void>
   /** The effect did not take place. */
-  abandon(): Promise<void>
+  abandon(): Soon<void>
 }
 
 /** Writes nothing down and asks nobody. */
 export const silentEventLog: EventLog = {
   wants: () => false,
-  intend: async () => ({ async commit() {}, async abandon() {} }),
-  async record() {},
+  intend: () => ({ commit() {}, abandon() {} }),
+  record() {},
   async recordProvider() {},
   recordLog() {},
-  permits: async () => true,
+  permits: () => true,
 }

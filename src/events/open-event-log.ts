@@ -3,6 +3,7 @@ import { FileError, messageOf } from '../base/errors.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
 import { silentMeter, type Meter } from '../base/meter.ts'
 import type { Closable } from '../base/scope.ts'
+import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import { DatabaseError } from '../database/database-error.ts'
 import type { Database } from '../database/open-database.ts'
 import { createBudget, type Budget } from './budget.ts'
@@ -10,7 +11,8 @@ import { createEventIds } from './event-id.ts'
 import type { EventLog, FileIntent, Intent } from './event-log.ts'
 import type { FileAction, FileEvent, LogEvent, ProviderEvent, ServerEvent } from './event.ts'
 import { isOwed, type NotifierEntry } from './notifier-entry.ts'
-import { createOutbox, type Outbox } from './outbox.ts'
+import { JournaledOutbox } from './journaled-outbox.ts'
+import { createOutbox, type EventNotes, type Outbox, type WrittenEvent } from './outbox.ts'
 import type { RelayStatus } from './relay.ts'
 import { createRelays, type Relays } from './relays.ts'
 import { startRetention, type Retention } from './retention.ts'
@@ -24,6 +26,11 @@ export interface EventLogOptions {
   readonly database: Database
   readonly notifiers: readonly NotifierEntry[]
   readonly settings?: EventSettings
+  /**
+   * A file of this log's own: with it, notes that need not survive power loss are lines in it first and go into the
+   * database many at a time. Without it, and where events are durable, each goes there at once.
+   */
+  readonly journalFile?: string
   /** False for a program that only writes down and leaves telling to the server: commands. Default true. */
   readonly tells?: boolean
   readonly clock?: Clock
@@ -93,6 +100,9 @@ class DatabaseEventLog implements OpenEventLog {
   readonly #tells: boolean
   readonly #newId: () => string
   readonly #outbox: Outbox
+  readonly #journaled: JournaledOutbox | undefined
+  /** Where things are written down: the journal before the database, or the database. */
+  readonly #notes: EventNotes
   readonly #budget: Budget
   readonly #relays: Relays
   readonly #unwritten: Unwritten
@@ -111,15 +121,20 @@ class DatabaseEventLog implements OpenEventLog {
     this.#tells = options.tells ?? true
     const around = { database, clock: this.#clock, log: this.#log, meter: this.#meter }
     this.#newId = createEventIds(this.#clock)
-    this.#outbox = createOutbox({
+    const common = {
       database,
       notifiers: () => this.#notifiers,
-      durable: settings.durable ?? false,
-      now: () => this.#clock.now(),
-      written: (event) => this.#relays.arrived(event),
-    })
-    this.#relays = createRelays({ ...around, store: this.#outbox })
-    this.#unwritten = createUnwritten(this.#clock, (id, event, at) => this.#outbox.add(id, event, at))
+      written: (event: WrittenEvent) => this.#relays.arrived(event),
+    }
+    const { durable = false } = settings
+    this.#outbox = createOutbox({ ...common, durable, now: () => this.#clock.now() })
+    this.#journaled =
+      options.journalFile === undefined || durable || !this.#tells
+        ? undefined
+        : new JournaledOutbox({ ...common, ...around, store: this.#outbox, file: options.journalFile })
+    this.#notes = this.#journaled ?? this.#outbox
+    this.#relays = createRelays({ ...around, store: this.#journaled ?? this.#outbox })
+    this.#unwritten = createUnwritten(this.#clock, (id, event, at) => this.#notes.add(id, event, at))
     this.#budget = createBudget({ ...around, mostBytes: settings.diskBudgetBytes ?? 2 ** 30 })
     this.#retention = this.#tells
       ? startRetention({
@@ -140,13 +155,16 @@ class DatabaseEventLog implements OpenEventLog {
   async open(notifiers: readonly NotifierEntry[]): Promise<void> {
     this.#notifiers = notifiers
     if (!this.#tells) return
+    await this.#journaled?.recover()
     this.#recovered = await settleIntents(this.#outbox, this.#log)
+    if (notifiers.length > 0) await this.#journaled?.begin()
     await this.#relays.take(notifiers, graceMs)
     this.#watch(this.#outbox.generation())
   }
 
   async takeNotifiers(notifiers: readonly NotifierEntry[]): Promise<void> {
     this.#notifiers = notifiers
+    if (notifiers.length > 0) await this.#journaled?.begin()
     await this.#relays.take(notifiers, graceMs)
   }
 
@@ -154,24 +172,26 @@ class DatabaseEventLog implements OpenEventLog {
     return this.#notifiers.some(({ wants }) => wants.files.includes(action))
   }
 
-  async intend(intent: FileIntent): Promise<Intent> {
+  intend(intent: FileIntent): Soon<Intent> {
     if (!this.wants(intent.event.action)) return unwanted
     if (intent.event.action === 'upload') this.#budget.admitUpload()
     else this.#budget.admitOther()
     const id = this.#newId()
-    await asFileError(this.#outbox.intend(id, intent))
-    return {
-      commit: (event) => this.#commit(id, event),
-      abandon: () => asFileError(this.#outbox.forgetIntent(id)),
-    }
+    return whenReady(
+      asFileError(() => this.#notes.intend(id, intent)),
+      () => ({
+        commit: (event) => this.#commit(id, event),
+        abandon: () => asFileError(() => this.#notes.forgetIntent(id)),
+      }),
+    )
   }
 
-  async record(event: FileEvent): Promise<void> {
-    if (!this.#isOwedToAnyone(event)) return
+  record(event: FileEvent): Soon<void> {
+    if (!this.#isOwedToAnyone(event)) return undefined
     if (bestEffortActions.includes(event.action)) {
-      if (!this.#budget.admitsBestEffort()) return
+      if (!this.#budget.admitsBestEffort()) return undefined
     } else this.#budget.admitOther()
-    await this.#add(event)
+    return this.#add(event)
   }
 
   async recordProvider(event: ProviderEvent): Promise<void> {
@@ -182,13 +202,14 @@ class DatabaseEventLog implements OpenEventLog {
 
   recordLog(event: LogEvent): void {
     if (!this.#isOwedToAnyone(event) || !this.#budget.admitsBestEffort()) return
-    this.#add(event).catch((error: unknown) => {
+    const lost = (error: unknown): void => {
       this.#lostLogEvents += 1
       this.#log.warn('log event lost', { since_start: this.#lostLogEvents, reason: messageOf(error) })
-    })
+    }
+    void recovering<void>(() => this.#add(event), lost)
   }
 
-  async permits(event: FileEvent): Promise<boolean> {
+  permits(event: FileEvent): Soon<boolean> {
     const vetoers = vetoersOf(event, this.#notifiers)
     if (vetoers.length === 0) return true
     return permitted(event, vetoers, {
@@ -221,6 +242,7 @@ class DatabaseEventLog implements OpenEventLog {
     this.#unwritten.close()
     await this.#unwritten.retry()
     await this.#relays.close(grace)
+    await this.#journaled?.close()
     this.#stopping.abort()
   }
 
@@ -228,21 +250,28 @@ class DatabaseEventLog implements OpenEventLog {
     return this.#notifiers.some((entry) => isOwed(entry, event))
   }
 
-  async #add(event: ServerEvent): Promise<void> {
-    await asFileError(this.#outbox.add(this.#newId(), event))
-    this.#meter.add('sftpgo_events_written_total', 1, { action: actionOf(event) })
+  #add(event: ServerEvent): Soon<void> {
+    return whenReady(
+      asFileError(() => this.#notes.add(this.#newId(), event)),
+      () => this.#countWritten(event),
+    )
   }
 
   /** The effect took place. When that cannot be written down the client hears a failure, and we keep trying. */
-  async #commit(id: string, event: FileEvent): Promise<void> {
+  #commit(id: string, event: FileEvent): Soon<void> {
     const createdMs = this.#clock.now()
-    try {
-      await this.#outbox.add(id, event, createdMs)
-    } catch (error) {
-      this.#log.error('event cannot be written down', { event_id: id, error })
-      this.#unwritten.keep(id, event, createdMs)
-      throw fileErrorOf(error)
-    }
+    return recovering<void>(
+      () =>
+        whenReady(this.#notes.add(id, event, createdMs), () => this.#countWritten(event)),
+      (error) => {
+        this.#log.error('event cannot be written down', { event_id: id, error })
+        this.#unwritten.keep(id, event, createdMs)
+        throw fileErrorOf(error)
+      },
+    )
+  }
+
+  #countWritten(event: ServerEvent): void {
     this.#meter.add('sftpgo_events_written_total', 1, { action: actionOf(event) })
   }
 
@@ -265,14 +294,12 @@ class DatabaseEventLog implements OpenEventLog {
 }
 
 /** Nobody asked: nothing is written. */
-const unwanted: Intent = { async commit() {}, async abandon() {} }
+const unwanted: Intent = { commit() {}, abandon() {} }
 
-async function asFileError(work: Promise<void>): Promise<void> {
-  try {
-    await work
-  } catch (error) {
+function asFileError(work: () => Soon<void>): Soon<void> {
+  return recovering(work, (error) => {
     throw fileErrorOf(error)
-  }
+  })
 }
 
 /** What the person hears when an event cannot be written down: the operation fails, it never passes unwritten. */

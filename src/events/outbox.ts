@@ -1,3 +1,4 @@
+import type { Soon } from '../base/soon.ts'
 import { databaseErrorOf } from '../database/database-error.ts'
 import type { Database } from '../database/open-database.ts'
 import type { Step, WriteResult } from '../database/writer.ts'
@@ -31,12 +32,16 @@ export interface WrittenEvent {
   readonly notifiers: readonly string[]
 }
 
-/** The tables of events: what is intended, what happened, who has still to hear it. */
-export interface Outbox {
-  intend(id: string, intent: FileIntent): Promise<void>
-  forgetIntent(id: string): Promise<void>
+/** Where intents and events are written down. */
+export interface EventNotes {
+  intend(id: string, intent: FileIntent): Soon<void>
+  forgetIntent(id: string): Soon<void>
   /** Writes an event down for everyone who wants it, and ends its intent. Calling it again changes nothing. */
-  add(id: string, event: ServerEvent, createdMs?: number): Promise<void>
+  add(id: string, event: ServerEvent, createdMs?: number): Soon<void>
+}
+
+/** The tables of events: what is intended, what happened, who has still to hear it. */
+export interface Outbox extends EventNotes {
   /** Intents of earlier lives, oldest first. */
   openIntents(most: number): readonly OpenIntent[]
   /** The oldest events of a stream that a notifier is owed. */

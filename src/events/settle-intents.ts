@@ -1,4 +1,5 @@
 import type { Logger } from '../base/log.ts'
+import type { Soon } from '../base/soon.ts'
 import { displayName } from '../base/virtual-path.ts'
 import type { OpenIntent, Outbox } from './outbox.ts'
 import { reconcile, type Finding } from './reconcile.ts'
@@ -34,7 +35,7 @@ export async function settleIntents(outbox: Outbox, log: Logger): Promise<Recove
   return { committed: happened + cut, discarded: nothing, unknown, partPaths }
 }
 
-function settle(outbox: Outbox, log: Logger, intent: OpenIntent, finding: Finding): Promise<void> {
+function settle(outbox: Outbox, log: Logger, intent: OpenIntent, finding: Finding): Soon<void> {
   const { id, event, createdMs } = intent
   const { action, username } = event
   log.warn('intent of an earlier life settled', {

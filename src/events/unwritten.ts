@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts'
+import type { Soon } from '../base/soon.ts'
 import type { FileEvent } from './event.ts'
 
 /** Events whose effect took place but which could not be written down: tried again until they are. */
@@ -17,7 +18,7 @@ const most = 10_000
 /** Creates the list. `write` writes one event down and may be called again for it. */
 export function createUnwritten(
   clock: Clock,
-  write: (id: string, event: FileEvent, createdMs: number) => Promise<void>,
+  write: (id: string, event: FileEvent, createdMs: number) => Soon<void>,
 ): Unwritten {
   const kept = new Map<string, { readonly event: FileEvent; readonly createdMs: number }>()
   let cancel: (() => void) | undefined

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import { FileError } from '../base/errors.ts'
-import type { Soon } from '../base/soon.ts'
+import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import type { Principal } from '../accounts/principal.ts'
 import type { EventLog, IntentCheck } from '../events/event-log.ts'
 import type { EventStatus, FileAction, FileEvent } from '../events/event.ts'
@@ -73,28 +73,31 @@ export function createHappenings(options: {
     ask: (happening) => (log.wants(happening.action) ? askFirst(eventOf(happening)) : undefined),
   }
 
-  async function withIntent<T>(
+  /** Nothing is written down where the effect did not take place. */
+  function withIntent<T>(
     happening: Happening,
     check: () => Soon<IntentCheck>,
     effect: () => Soon<T>,
-  ): Promise<T> {
+  ): Soon<T> {
     const event = eventOf(happening)
-    const intent = await log.intend({ event, check: await check() })
-    let value: T
-    try {
-      value = await effect()
-    } catch (error) {
-      await intent.abandon()
-      throw error
-    }
-    await intent.commit(event)
-    return value
+    return whenReady(
+      whenReady(check(), (facts) => log.intend({ event, check: facts })),
+      (intent) =>
+        whenReady(
+          recovering<T>(effect, (error) =>
+            whenReady(intent.abandon(), () => {
+              throw error
+            }),
+          ),
+          (value) => whenReady(intent.commit(event), () => value),
+        ),
+    )
   }
 
-  async function askFirst(event: FileEvent): Promise<void> {
-    if (!(await log.permits(event))) {
-      throw new FileError('permission-denied', 'Cannot do this: a plugin refused it')
-    }
-    await log.record(event)
+  function askFirst(event: FileEvent): Soon<void> {
+    return whenReady(log.permits(event), (permitted) => {
+      if (!permitted) throw new FileError('permission-denied', 'Cannot do this: a plugin refused it')
+      return log.record(event)
+    })
   }
 }

@@ -238,32 +238,36 @@ function rewriteOf(desk: Desk, { place, inside }: Target, old: OpenFile): Rewrit
   return createRewrite(old, beginPart)
 }
 
-/** The intent is written down with the open, which is slow already, and so costs the CLOSE one commit, not two. */
+/** The intent is written down with the open, which is slow already, and so costs the CLOSE one note, not two. */
 function start(desk: Desk, facts: Omit<UploadStart, 'intent'>): Soon<Upload> {
   if (!desk.happenings.wants('upload')) return new Upload(desk, { ...facts, intent: undefined })
-  return intend(desk, facts).then(
+  return whenReady(
+    recovering<Intent>(
+      () => intend(desk, facts),
+      (error) =>
+        whenReady(facts.file.close(), () => {
+          throw error
+        }),
+    ),
     (intent) => new Upload(desk, { ...facts, intent }),
-    async (error: unknown) => {
-      await facts.file.close()
-      throw error
-    },
   )
 }
 
-async function intend(
+function intend(
   desk: Desk,
   { file, place, hidden, size }: Omit<UploadStart, 'intent'>,
-): Promise<Intent> {
-  const { inode } = await file.attributes()
-  const at = (inside: VirtualPath): string => realPathOf({ ...place, inside })
-  const event = desk.happenings.eventOf({ action: 'upload', place, size, status: 2 })
-  if (place.mount.realRoot === '') return desk.happenings.log.intend({ event, check: { of: 'unknown' } })
-  return desk.happenings.log.intend({
-    event,
-    check:
-      hidden === undefined
-        ? { of: 'in-place', finalPath: at(place.inside), inode }
-        : { of: 'publish', partPath: at(hidden.part), finalPath: at(hidden.final), inode },
+): Soon<Intent> {
+  return whenReady(file.attributes(), ({ inode }) => {
+    const at = (inside: VirtualPath): string => realPathOf({ ...place, inside })
+    const event = desk.happenings.eventOf({ action: 'upload', place, size, status: 2 })
+    if (place.mount.realRoot === '') return desk.happenings.log.intend({ event, check: { of: 'unknown' } })
+    return desk.happenings.log.intend({
+      event,
+      check:
+        hidden === undefined
+          ? { of: 'in-place', finalPath: at(place.inside), inode }
+          : { of: 'publish', partPath: at(hidden.part), finalPath: at(hidden.final), inode },
+    })
   })
 }
 

@@ -39,7 +39,7 @@ async function setup() {
     const archive = openEventArchive({ database, notifiers: () => [ear.entry], now: () => Date.now() })
     const operations = createEventOperations({ archive, log: silentLogger, tailMs: 5 })
     const control = await openControlServer({ socketPath: layout.control, operations, log: silentLogger })
-    await action((user, path) => log.record(uploadOf(user, path)))
+    await action(async (user, path) => log.record(uploadOf(user, path)))
     await control.close()
     await log.close(100)
     await database.close()
