@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { createIdentity } from '../../src/wire/certificate.ts'
-import { problemOf, type Acknowledged, type Told } from './ledger.ts'
+import { problemOf, type Acknowledged, type Disk, type Told } from './ledger.ts'
 import { bundleProgram, startProgram, type Program } from '../helpers/program.ts'
 
 /** A folder in which real processes upload, crash and tell a real notifier process; and what must hold afterwards. */
@@ -10,9 +11,7 @@ export interface EventRig extends AsyncDisposable {
   startNotifier(): Promise<Program>
   startServer(options?: ServerOptions): Program
   /** Everything the clients of all lives were told succeeded. */
-  readonly ledger: Acknowledged[]
-  /** Adds what a life said to the ledger. */
-  takeLedger(server: Program): void
+  ledger(): Acknowledged[]
   /** The first thing that does not hold; undefined when everything does. */
   problem(): string | undefined
   /** How often the notifier was told, repetitions included, and how many different events. */
@@ -22,16 +21,17 @@ export interface EventRig extends AsyncDisposable {
 /** What a server process does. */
 export interface ServerOptions {
   readonly sessions?: number
-  readonly uploads?: number
-  /** A step and its occurrence at which it kills itself: `after-rename:3`. */
+  /** How often each session does something; each time one to four operations. */
+  readonly turns?: number
+  /** A moment and its occurrence at which it kills itself: `after renaming#3`. */
   readonly crashAt?: string
 }
 
 /** Prepares the folder and the two programs. */
 export async function prepareEventRig(): Promise<EventRig> {
   const folder = mkdtempSync(join(tmpdir(), 'sftpgo-ts-rig-'))
-  const [uploader, notifier] = await Promise.all([
-    bundleProgram('test/events/programs/uploader.ts'),
+  const [worker, notifier] = await Promise.all([
+    bundleProgram('test/events/programs/file-worker.ts'),
     bundleProgram('test/events/programs/notifier.ts'),
   ])
   for (const name of ['host', 'plugin']) {
@@ -40,8 +40,12 @@ export async function prepareEventRig(): Promise<EventRig> {
     writeFileSync(join(folder, `${name}.crt`), certificatePem)
   }
   const running: Program[] = []
-  const ledger: Acknowledged[] = []
   const at = (name: string): string => join(folder, name)
+  const ledger = (): Acknowledged[] =>
+    linesOf(at('acknowledged')).map((line) => {
+      const [username, key, began, acknowledged] = JSON.parse(line) as [string, string, number, number] // our own program's
+      return { username, key, began, acknowledged }
+    })
   return {
     ledger,
     async startNotifier() {
@@ -51,19 +55,12 @@ export async function prepareEventRig(): Promise<EventRig> {
       await program.line('ready')
       return program
     },
-    startServer({ sessions = 200, uploads = 100_000, crashAt = '' } = {}) {
-      const program = startProgram(uploader, [folder, String(sessions), String(uploads), crashAt])
+    startServer({ sessions = 200, turns = 100_000, crashAt = '' } = {}) {
+      const program = startProgram(worker, [folder, String(sessions), String(turns), crashAt])
       running.push(program)
       return program
     },
-    takeLedger({ lines }) {
-      for (const line of lines) {
-        const [word, username = '', name = '', began, acknowledged] = line.split(' ')
-        if (word !== 'done' || acknowledged === undefined) continue
-        ledger.push({ username, name, began: Number(began), acknowledged: Number(acknowledged) })
-      }
-    },
-    problem: () => problemOf(ledger, heardIn(at('heard')), filesIn(at('data'))),
+    problem: () => problemOf(ledger(), heardIn(at('heard')), diskOf(at('data'))),
     heard() {
       const all = heardIn(at('heard'))
       return { told: all.length, events: new Set(all.map(({ id }) => id)).size }
@@ -71,22 +68,42 @@ export async function prepareEventRig(): Promise<EventRig> {
     async [Symbol.asyncDispose]() {
       for (const program of running) if (program.process.exitCode === null) program.process.kill('SIGKILL')
       rmSync(folder, { recursive: true, force: true })
-      rmSync(uploader, { force: true })
+      rmSync(worker, { force: true })
       rmSync(notifier, { force: true })
     },
   }
 }
 
+/** A life without a fault: what waited is told, and the process ends when nothing is owed any more. */
+export async function lastLife(rig: EventRig): Promise<void> {
+  await ending(rig.startServer({ sessions: 20, turns: 2 }))
+}
+
+/** Waits for a server to end by itself, having nothing left to tell. */
+export async function ending({ process }: Program): Promise<void> {
+  const code = process.exitCode ?? (await once(process, 'close'))[0]
+  if (code !== 0) throw new Error(`The server ended with ${String(code)}`)
+}
+
 function heardIn(file: string): Told[] {
+  return linesOf(file).map((line) => {
+    const [id, username, key, status] = JSON.parse(line) as [string, string, string, number] // our own program's
+    return { id, username, key, status }
+  })
+}
+
+/** Whole lines: a kill may cut the last one short. */
+function linesOf(file: string): string[] {
+  if (!existsSync(file)) return []
   return readFileSync(file, 'utf8')
     .split('\n')
     .filter((line) => line.endsWith(']'))
-    .map((line) => {
-      const [id, username, path, status] = JSON.parse(line) as [string, string, string, number] // our own program's
-      return { id, username, name: path.slice(1), status }
-    })
 }
 
-function filesIn(data: string): Map<string, boolean> {
-  return new Map(readdirSync(data).map((name) => [name, statSync(join(data, name)).size === 1000]))
+function diskOf(data: string): Disk {
+  const entries = readdirSync(data, { recursive: true, withFileTypes: true }).map((entry) => {
+    const path = join(entry.parentPath, entry.name)
+    return [relative(data, path), entry.isDirectory() ? undefined : statSync(path).size] as const
+  })
+  return new Map(entries.filter(([name]) => name.includes('/')))
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { recordFigure } from '../helpers/soak-figures.ts'
 import { runSchedule } from './relay-world.ts'
 
 /** `npm run soak` runs more of them. */
@@ -22,6 +23,11 @@ describe('the relay', () => {
       expect(told).toBeGreaterThan(committed - parked)
       expect(parked).toBeGreaterThan(schedules / 100)
       expect(crashes).toBeGreaterThan(schedules / 2)
+      recordFigure(
+        `the relay on a manual clock, ${schedules} random schedules`,
+        `${committed} events, ${crashes} crashes: all told in order or parked; ${told - committed + parked} repetitions`,
+        'none lost, none out of order',
+      )
     },
   )
 })

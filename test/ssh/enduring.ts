@@ -1,6 +1,5 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync } from 'node:fs'
 import { nativePacketCiphers } from '../../src/native/packet-ciphers.ts'
 import { message } from '../../src/ssh/messages.ts'
 import { openSshLibrary } from '../../src/ssh/ssh2/open-library.ts'
@@ -147,8 +146,4 @@ export function percentile(values: readonly number[], percent: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))] ?? 0
 }
 
-/** Writes a measured figure down for `docs/soak.md`, where `npm run soak` wants it. */
-export function recordFigure(proof: string, figure: string, bound: string): void {
-  const file = process.env['SFTPGO_TS_SOAK_FIGURES']
-  if (file !== undefined) appendFileSync(file, `${JSON.stringify({ proof, figure, bound })}\n`)
-}
+export { recordFigure } from '../helpers/soak-figures.ts'

@@ -21,8 +21,9 @@ await openPluginServer({
     serve(
       slots.notifier.service,
       slots.notifier.handlers({
-        async notifyFile({ username, path, status, metadata }) {
-          writeSync(note, `${JSON.stringify([metadata['event_id'], username, path, status])}\n`)
+        async notifyFile({ action, username, path, targetPath, size, status, metadata }) {
+          const key = `${action} ${path} ${targetPath} ${size}`
+          writeSync(note, `${JSON.stringify([metadata['event_id'], username, key, status])}\n`)
         },
       }),
     ),
