@@ -5,6 +5,7 @@ import type { OpenFile } from '../storage/backend.ts'
 import type { Desk } from './desk.ts'
 import { beginHiddenPart } from './hidden-part.ts'
 import type { Place } from './mounts.ts'
+import { namesOnDisk } from './names-on-disk.ts'
 
 /**
  * Moves between two places that no single rename can join: copies, then removes. A file appears under its new
@@ -30,7 +31,9 @@ async function carryDirectory(desk: Desk, from: Place, to: Place, moved: FileAtt
   } finally {
     await listing.close()
   }
+  await namesOnDisk(desk, to.mount, to.inside)
   await from.mount.backend.removeDirectory(from.inside)
+  await namesOnDisk(desk, from.mount, from.inside)
 }
 
 function inside({ mount, path, inside: directory }: Place, name: string): Place {
@@ -47,6 +50,7 @@ async function carryFile(desk: Desk, from: Place, to: Place, moved: FileAttribut
     throw error
   }
   await from.mount.backend.remove(from.inside)
+  await namesOnDisk(desk, from.mount, from.inside)
   from.mount.quota.count({ size: -usage.size, files: -1 })
 }
 

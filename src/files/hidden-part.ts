@@ -4,6 +4,7 @@ import type { VirtualPath } from '../base/virtual-path.ts'
 import type { ActiveUpload } from './active-uploads.ts'
 import type { Desk } from './desk.ts'
 import type { Mount } from './mounts.ts'
+import { namesOnDisk } from './names-on-disk.ts'
 import { partPathFor } from './part-names.ts'
 
 /** The hidden file of an upload, until it has its name or is gone. */
@@ -60,7 +61,10 @@ export function beginHiddenPart(
     retarget(to) {
       upload.final = to
     },
-    publish: () => whenReady(mount.backend.rename(upload.part, upload.final, { replace: !exclusive }), over),
+    publish: () =>
+      whenReady(mount.backend.rename(upload.part, upload.final, { replace: !exclusive }), () =>
+        whenReady(namesOnDisk(desk, mount, upload.part, upload.final), over),
+      ),
     discard,
     keep: () =>
       recovering<boolean>(

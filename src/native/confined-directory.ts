@@ -32,6 +32,7 @@ export function createConfinedCalls(kernel: KernelCalls, root: number, resolve: 
       whenReady(opened(path, { flags: O_RDONLY | O_DIRECTORY | neverWait, resolve }, 'list'), (fd) =>
         createRecordListing(kernel, fd),
       ),
+    openDirectory: (path) => opened(path, { flags: O_RDONLY | O_DIRECTORY | neverWait, resolve }, 'sync'),
     makeDirectory(path, mode) {
       if (path === rootPath) throw fileErrorOf(errnos.EEXIST, 'Cannot make the root')
       return inParent(path, ({ directory, name }) =>

@@ -19,6 +19,8 @@ export interface DirectoryCalls {
   /** As `change`, of an open file. */
   changeOf(fd: number, change: AttributeChange): Soon<void>
   list(path: VirtualPath): Soon<EntryStream>
+  /** The descriptor of a directory, to sync and to close. */
+  openDirectory(path: VirtualPath): Soon<number>
   makeDirectory(path: VirtualPath, mode: number): Soon<void>
   removeDirectory(path: VirtualPath): Soon<void>
   remove(path: VirtualPath): Soon<void>

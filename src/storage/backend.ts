@@ -26,6 +26,8 @@ export interface Backend {
   rename(from: VirtualPath, to: VirtualPath, options: { readonly replace: boolean }): Soon<void>
   /** The path with every link on the way resolved, as seen from the root; the last component may be missing. */
   resolve(path: VirtualPath): Soon<VirtualPath>
+  /** Returns when the names in a directory are on the disk. Left out where nothing outlives the process. */
+  readonly syncDirectory?: (path: VirtualPath) => Promise<void>
   /** How full the place is. Left out where nobody knows. */
   readonly space?: (path: VirtualPath) => Soon<SpaceInfo>
   /** Links. Left out where the place has none. */

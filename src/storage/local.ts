@@ -1,4 +1,5 @@
-import { chownSync, mkdirSync, statSync } from 'node:fs'
+import { chownSync, close, fsync, mkdirSync, statSync } from 'node:fs'
+import { promisify } from 'node:util'
 import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import type {
   CallPlace,
@@ -69,6 +70,7 @@ export function createLocalBackend(directory: OpenDirectory, disk: Disk): Backen
     remove: (path) => timed(() => directory.remove(path)),
     rename: (from, to, { replace }) => timed(() => directory.rename(from, to, replace)),
     resolve: (path) => timed(() => directory.resolve(path)),
+    syncDirectory: async (path) => syncAndClose(await directory.openDirectory(path)),
     space: (path) => timed(() => directory.space(path)),
     links: {
       read: (path) => timed(() => directory.readLink(path)),
@@ -127,5 +129,16 @@ function deviceOf(root: string): number {
     return statSync(root).dev
   } catch (error) {
     throw fileErrorFrom(error, `Cannot open the directory "${root}"`)
+  }
+}
+
+/** Waits for the disk whatever its speed: always in the pool. */
+async function syncAndClose(fd: number): Promise<void> {
+  try {
+    await promisify(fsync)(fd)
+  } catch (error) {
+    throw fileErrorFrom(error, 'Cannot sync a directory')
+  } finally {
+    close(fd)
   }
 }

@@ -45,6 +45,7 @@ export function openPortableDirectory({ realPath, place }: OpenDirectoryOptions)
     changeOf: (fd, change) =>
       saying('change', undefined, () => applied({ fd }, change, () => calls.setSize(fd, change.size ?? 0))),
     list: (path) => saying('list', path, () => retried(() => listAt(path))),
+    openDirectory: (path) => saying('sync', path, () => retried(() => directoryAt(path))),
     makeDirectory: (path, mode) =>
       saying('make', path, () =>
         atName(path, errnos.EEXIST, (end) => calls.makeDirectory(pathIn(end.directory, end.name), mode)),
@@ -178,6 +179,12 @@ export function openPortableDirectory({ realPath, place }: OpenDirectoryOptions)
     if (owner !== undefined) steps.push(() => calls.setOwner(itself, owner.uid, owner.gid))
     if (times !== undefined) steps.push(() => calls.setTimes(itself, times.accessTime, times.modifyTime))
     return inOrder(steps)
+  }
+
+  function directoryAt(path: VirtualPath): Soon<number> {
+    return walker.at(path, true, (end) =>
+      openEnd(end, O_RDONLY | O_DIRECTORY | neverWait, { mode: 0, follow: true }),
+    )
   }
 
   function listAt(path: VirtualPath): Soon<EntryStream> {

@@ -26,6 +26,18 @@ export const directoryCases: readonly BackendCase[] = [
     },
   },
   {
+    sentence: 'syncs the names in a directory where there is a disk, and nothing else under that name',
+    async run(backend) {
+      await put(backend, '/a', 'x')
+      await backend.makeDirectory(at('/d'), 0o755)
+      await backend.syncDirectory?.(at('/'))
+      await backend.syncDirectory?.(at('/d'))
+      if (backend.syncDirectory === undefined) return
+      await assert.rejects(backend.syncDirectory(at('/a')), { code: 'not-a-directory' })
+      await assert.rejects(backend.syncDirectory(at('/missing')), { code: 'not-found' })
+    },
+  },
+  {
     sentence: 'does not remove the root, a file as a directory, or a directory as a file',
     async run(backend) {
       await put(backend, '/a', '')
