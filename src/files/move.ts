@@ -6,6 +6,7 @@ import { denied, missing, type Access } from './access.ts'
 import { carry } from './carry.ts'
 import type { Desk } from './desk.ts'
 import { realPathOf, seenFrom, type Place } from './mounts.ts'
+import { namesOnDisk } from './names-on-disk.ts'
 import type { OwnUploads } from './own-uploads.ts'
 import { walk } from './walk.ts'
 
@@ -45,6 +46,10 @@ export function move(
           if (upload === undefined) return
           upload.hidden?.retarget(target.inside)
           upload.place = target
+          // No name changed on the disk yet, but the client hears that it did.
+          return moved === undefined
+            ? desk.happenings.record({ action: 'rename', place: source, target })
+            : undefined
         }),
       )
     })
@@ -73,6 +78,7 @@ function rename(desk: Desk, job: Move, moved: FileAttributes): Soon<void> {
       return whenReady(source.mount.backend.rename(source.inside, target.inside, { replace }), () => {
         countReplaced(job)
         if (moved.kind === 'directory') desk.active.moved(source.mount.realRoot, source.inside, target.inside)
+        return namesOnDisk(desk, source.mount, source.inside, target.inside)
       })
     },
   )

@@ -5,6 +5,7 @@ import { childOf, type VirtualPath } from '../base/virtual-path.ts'
 import type { Access } from './access.ts'
 import type { Desk } from './desk.ts'
 import { realPathOf, type Place } from './mounts.ts'
+import { namesOnDisk } from './names-on-disk.ts'
 import { hasPartName } from './part-names.ts'
 import type { OwnUploads } from './own-uploads.ts'
 
@@ -20,12 +21,13 @@ export function makeDirectory(desk: Desk, access: Access, path: VirtualPath, ask
     () => checkOn(place, { of: 'make-directory', path: realPathOf(place) }),
     () =>
       whenReady(backend.makeDirectory(place.inside, mode), () => {
-        if (user.uid <= 0 && user.gid <= 0) return undefined
+        if (user.uid <= 0 && user.gid <= 0) return namesOnDisk(desk, place.mount, place.inside)
         const owner = { uid: user.uid, gid: user.gid }
-        return recovering<void>(
+        const owned = recovering<void>(
           () => backend.change(place.inside, { owner }, { follow: false }),
           () => desk.log.debug('owner of a directory not set', owner),
         )
+        return whenReady(owned, () => namesOnDisk(desk, place.mount, place.inside))
       }),
   )
 }
@@ -41,12 +43,15 @@ export function removeDirectory(desk: Desk, access: Access, path: VirtualPath): 
     { action: 'rmdir', place },
     () => checkOn(place, { of: 'remove', path: realPathOf(place) }),
     () =>
-      recovering<void>(
-        () => place.mount.backend.removeDirectory(place.inside),
-        (error) => {
-          if (!(error instanceof FileError) || error.code !== 'directory-not-empty') throw error
-          return removeWithLeftovers(desk, place, error)
-        },
+      whenReady(
+        recovering<void>(
+          () => place.mount.backend.removeDirectory(place.inside),
+          (error) => {
+            if (!(error instanceof FileError) || error.code !== 'directory-not-empty') throw error
+            return removeWithLeftovers(desk, place, error)
+          },
+        ),
+        () => namesOnDisk(desk, place.mount, place.inside),
       ),
   )
 }
@@ -71,25 +76,26 @@ export function removeFile(desk: Desk, access: Access, own: OwnUploads, path: Vi
   const { backend, quota } = place.mount
   const upload = own.at(path)
   const told = happenings.wants('delete') || happenings.wants('pre-delete')
-  if (upload === undefined && !told && !quota.counts) return backend.remove(place.inside)
+  const onDisk = (): Soon<void> => namesOnDisk(desk, place.mount, place.inside)
+  if (upload === undefined && !told && !quota.counts) return whenReady(backend.remove(place.inside), onDisk)
   return whenReady(lookFor(place), (before) => {
-    upload?.drop()
-    if (before === undefined) {
-      if (upload === undefined) throw new FileError('not-found', 'Cannot find this name')
-      return undefined
-    }
-    const size = before.kind === 'file' ? before.size : 0
-    return whenReady(happenings.ask({ action: 'pre-delete', place, size }), () =>
-      happenings.around(
+    if (before === undefined && upload === undefined)
+      throw new FileError('not-found', 'Cannot find this name')
+    const size = before === undefined ? (upload?.size ?? 0) : before.kind === 'file' ? before.size : 0
+    return whenReady(happenings.ask({ action: 'pre-delete', place, size }), () => {
+      upload?.drop()
+      if (before === undefined) return happenings.record({ action: 'delete', place, size })
+      return happenings.around(
         { action: 'delete', place, size },
         () => checkOn(place, { of: 'remove', path: realPathOf(place) }),
         () =>
           whenReady(backend.remove(place.inside), () => {
             // Another name still holds the bytes.
             if (before.kind === 'file' && before.links <= 1) quota.count({ size: -size, files: -1 })
+            return onDisk()
           }),
-      ),
-    )
+      )
+    })
   })
 }
 

@@ -8,6 +8,7 @@ import { allowedChange, isEmptyChange } from './allowed-change.ts'
 import type { Desk } from './desk.ts'
 import type { HiddenPart } from './hidden-part.ts'
 import type { Place } from './mounts.ts'
+import { namesOnDisk } from './names-on-disk.ts'
 import type { Pacer } from './pacer.ts'
 import type { Rewrite } from './rewrite.ts'
 import { StreamHash } from './stream-hash.ts'
@@ -61,6 +62,10 @@ export class Upload implements OpenTransfer {
     this.#hash = hashes ? new StreamHash() : undefined
     if (start.size > 0) this.#hash?.spoil()
     this.#startedAt = desk.happenings.clock.monotonic()
+  }
+
+  get size(): number {
+    return this.#size
   }
 
   get hidden(): HiddenPart | undefined {
@@ -175,7 +180,7 @@ export class Upload implements OpenTransfer {
       () =>
         whenReady(this.#start.rewrite?.settle(), () =>
           whenReady(this.#desk.policy.durable ? this.#start.file.sync() : undefined, () =>
-            whenReady(this.#closeFile(), () => whenReady(this.hidden?.publish(), () => this.#count())),
+            whenReady(this.#closeFile(), () => whenReady(this.#settleName(), () => this.#count())),
           ),
         ),
       (error) => {
@@ -183,6 +188,12 @@ export class Upload implements OpenTransfer {
         return this.#fail()
       },
     )
+  }
+
+  #settleName(): Soon<void> {
+    if (this.hidden !== undefined) return this.hidden.publish()
+    const { isNew, place } = this.#start
+    return isNew ? namesOnDisk(this.#desk, place.mount, place.inside) : undefined
   }
 
   #count(): void {
@@ -202,7 +213,9 @@ export class Upload implements OpenTransfer {
 
   #vanish(): Soon<void> {
     const { intent } = this.#start
-    return whenReady(this.#closeFile(), () => whenReady(this.#leave(), () => intent?.abandon()))
+    const gone = whenReady(this.#closeFile(), () => this.#leave())
+    // The client hears OK and no file appears: whoever waits for it is told that it was not completed.
+    return intent === undefined ? gone : whenReady(gone, () => intent.commit(this.#event(2)))
   }
 
   #leave(): Soon<void> {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { EventLog, FileIntent } from '../../src/events/event-log.ts'
 import type { FileAction, FileEvent } from '../../src/events/event.ts'
 import { createMemoryUsageLedger } from '../../src/files/usage-ledger.ts'
+import type { Backend } from '../../src/storage/backend.ts'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
 import { attributesOf, get, put, SftpPeer, u32, u64 } from '../helpers/sftp-peer.ts'
 import { filesOn, homeOn } from '../helpers/user-files.ts'
@@ -151,6 +152,59 @@ describe('events', () => {
     await put(other, '/f', 'new')
     expect(asking.only('pre-upload')).toMatchObject([{ size: 7, openFlags: 1 | 64 | 512 }])
     expect(only('upload')).toEqual([])
+  })
+
+  it('tell of a name given to an upload before it is complete, and of one taken away from it', async () => {
+    const { log, events } = noted()
+    const backend = createMemoryBackend()
+    await using peer = await SftpPeer.greeted(filesOn(backend, { events: log }))
+    const renamed = await peer.open('/a.part', fresh)
+    expect(await peer.status(6, renamed, u64(0), 'content')).toBe(0)
+    expect(await peer.status(18, '/a.part', '/a')).toBe(0)
+    expect(await peer.status(4, renamed)).toBe(0)
+    const removed = await peer.open('/b', fresh)
+    expect(await peer.status(6, removed, u64(0), 'half')).toBe(0)
+    expect(await peer.status(13, '/b')).toBe(0)
+    expect(await peer.status(4, removed)).toBe(0)
+    expect(events.filter(({ action }) => !action.startsWith('pre-'))).toMatchObject([
+      { action: 'rename', path: '/a.part', targetPath: '/a' },
+      { action: 'upload', path: '/a', status: 1, size: 7 },
+      { action: 'delete', path: '/b', size: 4 },
+      { action: 'upload', path: '/b', status: 2, size: 4 },
+    ])
+  })
+
+  it('keep an upload whose removal was refused', async () => {
+    const { log, only } = noted(['pre-delete'])
+    const backend = createMemoryBackend()
+    await using peer = await SftpPeer.greeted(filesOn(backend, { events: log }))
+    const handle = await peer.open('/f', fresh)
+    expect(await peer.status(6, handle, u64(0), 'content')).toBe(0)
+    expect(await peer.status(13, '/f')).toBe(3)
+    expect(await peer.status(4, handle)).toBe(0)
+    expect((await get(peer, '/f')).toString()).toBe('content')
+    expect(only('upload')).toMatchObject([{ status: 1 }])
+  })
+
+  it('are committed only when the names are on the disk, where that was promised', async () => {
+    const { log, steps } = noted([], ['upload', 'rename', 'delete', 'mkdir', 'rmdir'])
+    const backend: Backend = {
+      ...createMemoryBackend(),
+      async syncDirectory(path) {
+        steps.push(`sync ${path}`)
+      },
+    }
+    await using peer = await SftpPeer.greeted(filesOn(backend, { events: log, policy: { durable: true } }))
+    const stepsOf = async (action: Promise<unknown>): Promise<readonly string[]> => {
+      steps.length = 0
+      await action
+      return steps.filter((step) => !step.startsWith('intend'))
+    }
+    expect(await stepsOf(peer.status(14, '/d', u32(0)))).toEqual(['sync /', 'commit mkdir'])
+    expect(await stepsOf(put(peer, '/d/f', 'content'))).toEqual(['sync /d', 'commit upload'])
+    expect(await stepsOf(peer.status(18, '/d/f', '/g'))).toEqual(['sync /d', 'sync /', 'commit rename'])
+    expect(await stepsOf(peer.status(13, '/g'))).toEqual(['sync /', 'commit delete'])
+    expect(await stepsOf(peer.status(15, '/d'))).toEqual(['sync /', 'commit rmdir'])
   })
 
   it('answer FAILURE when the commit cannot be written down', async () => {
