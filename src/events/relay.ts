@@ -272,7 +272,7 @@ export class Relay {
     store.failed(target.name, row, attempts).catch(() => {
       // The count is a convenience of the next life.
     })
-    if (outcome.unavailable) return this.#goBack(stream)
+    if (outcome.unavailable) return this.#goLast(stream)
     const { random } = this.#options
     this.#wait(stream, backoffMs(attempts, { ...retry, ...(random ? { random } : {}) }))
   }
@@ -281,6 +281,11 @@ export class Relay {
   #goBack(stream: Stream): void {
     stream.state = 'queued'
     this.#queue.unshift(stream)
+  }
+
+  /** Behind all others: should it be this event that makes the notifier fall, the next try is not with it. */
+  #goLast(stream: Stream): void {
+    this.#enqueue(stream)
   }
 
   /**

@@ -169,6 +169,29 @@ describe('the event log', () => {
     ])
   })
 
+  it('tells the others although one event makes the notifier fall each time, and parks that one', async () => {
+    const ear = createListener('ear', { delivery: { maxAttempts: 4 } })
+    let falls = 0
+    const fallsBefore: number[] = []
+    ear.on = async ({ path }) => {
+      if (path !== '/poison') return void fallsBefore.push(falls)
+      falls += 1
+      ear.setReady(false)
+      setTimeout(() => ear.setReady(true), 5)
+      throw new PluginError('exited', 'It fell')
+    }
+    await open(ear.entry)
+    ear.setReady(false)
+    await upload('ada', '/poison')
+    await upload('ada', '/after')
+    for (const name of ['bob', 'cyd', 'dan', 'eve']) await upload(name, '/f')
+    ear.setReady(true)
+    await eventually('all others are heard', () => ear.heard.length === 5)
+    expect(falls).toBe(4)
+    expect(fallsBefore.slice(0, 4)).toEqual([1, 1, 1, 1])
+    expect(rowsIn('parked')).toBe(1)
+  })
+
   it('tells two notifiers independently', async () => {
     const quick = createListener('quick')
     const stuck = createListener('stuck')
