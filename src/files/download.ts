@@ -90,13 +90,14 @@ export class Download implements OpenTransfer {
     return whenReady(closed, () => this.#tell(failed))
   }
 
-  async #tell(failed: boolean): Promise<void> {
+  #tell(failed: boolean): Soon<void> {
     const { happenings, ledger, user } = this.#desk
     const elapsedMs = Math.round(happenings.clock.monotonic() - this.#startedAt)
     const facts = { place: this.#place, size: this.#bytes, elapsedMs }
-    await happenings.record({ ...facts, action: 'download', status: failed ? 2 : 1 })
-    if (!failed && ledger?.markFirst(user.username, 'first-download') === true) {
-      await happenings.record({ ...facts, action: 'first-download' })
-    }
+    return whenReady(happenings.record({ ...facts, action: 'download', status: failed ? 2 : 1 }), () =>
+      !failed && ledger?.markFirst(user.username, 'first-download') === true
+        ? happenings.record({ ...facts, action: 'first-download' })
+        : undefined,
+    )
   }
 }

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
+import type { Soon } from '../base/soon.ts'
 import type { OpenFile } from '../storage/backend.ts'
 
 /** SHA-256 of a file while it is written; read again at the end when it was not written from start to end. */
@@ -21,7 +22,7 @@ export class StreamHash {
   }
 
   /** In hex. */
-  async of(file: OpenFile, size: number): Promise<string> {
+  of(file: OpenFile, size: number): Soon<string> {
     if (this.#hash !== undefined && this.#position === size) return this.#hash.digest('hex')
     return readAgain(file)
   }

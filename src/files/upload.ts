@@ -242,31 +242,49 @@ export class Upload implements OpenTransfer {
     return this.#start.file.close()
   }
 
-  async #closeTelling(intent: Intent): Promise<void> {
-    const { happenings, ledger, user } = this.#desk
+  #closeTelling(intent: Intent): Soon<void> {
     if (this.#bytes === 0 && this.#read > 0) return this.#closeAsDownload(intent)
-    let sha256: string | undefined
-    try {
-      if (this.#failure !== undefined) return await this.#fail()
-      sha256 = await this.#hash?.of(this.#start.file, this.#size)
-      await this.#complete()
-    } catch (error) {
-      // The effect did not take place; what is told is that it failed.
-      await intent.abandon()
-      await happenings.log.record(this.#event(this.#overQuota ? 3 : 2))
-      throw error
-    }
-    await intent.commit(this.#event(1, sha256 === undefined ? undefined : { sha256 }))
-    if (ledger?.markFirst(user.username, 'first-upload') === true) {
-      await happenings.record({ action: 'first-upload', place: this.place, size: this.#size })
-    }
+    return whenReady(
+      recovering<string | undefined>(
+        () => this.#completeHashed(),
+        (error) => this.#tellFailure(intent, error),
+      ),
+      (sha256) =>
+        whenReady(intent.commit(this.#event(1, sha256 === undefined ? undefined : { sha256 })), () =>
+          this.#tellFirst(),
+        ),
+    )
+  }
+
+  #completeHashed(): Soon<string | undefined> {
+    if (this.#failure !== undefined) return this.#fail()
+    return whenReady(this.#hash?.of(this.#start.file, this.#size), (sha256) =>
+      whenReady(this.#complete(), () => sha256),
+    )
+  }
+
+  /** The effect did not take place; what is told is that it failed. */
+  #tellFailure(intent: Intent, error: unknown): Soon<never> {
+    return whenReady(intent.abandon(), () =>
+      whenReady(this.#desk.happenings.log.record(this.#event(this.#overQuota ? 3 : 2)), () => {
+        throw error
+      }),
+    )
+  }
+
+  #tellFirst(): Soon<void> {
+    const { happenings, ledger, user } = this.#desk
+    if (ledger?.markFirst(user.username, 'first-upload') !== true) return undefined
+    return happenings.record({ action: 'first-upload', place: this.place, size: this.#size })
   }
 
   /** Opened for both and only read: SFTPGo calls that a download. */
-  async #closeAsDownload(intent: Intent): Promise<void> {
-    await this.#complete()
-    await intent.abandon()
-    await this.#desk.happenings.record({ action: 'download', place: this.place, size: this.#read })
+  #closeAsDownload(intent: Intent): Soon<void> {
+    return whenReady(this.#complete(), () =>
+      whenReady(intent.abandon(), () =>
+        this.#desk.happenings.record({ action: 'download', place: this.place, size: this.#read }),
+      ),
+    )
   }
 
   #event(

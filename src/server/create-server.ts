@@ -160,8 +160,10 @@ async function openEvents(
   scope: Scope,
 ): Promise<OpenEventLog> {
   const { durable, disk_budget: budget, when_full: whenFull, retention } = config.settings.events
+  const { database: path, eventJournal: journalFile } = stateLayout(config)
   const events = await openEventLog({
     database,
+    ...(path === ':memory:' ? {} : { journalFile }),
     notifiers: roster.entries(config.settings),
     settings: {
       ...{ durable, diskBudgetBytes: bytesOf(budget), whenFull },

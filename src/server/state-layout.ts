@@ -4,6 +4,8 @@ import type { Config } from '../config/load-config.ts'
 /** Where a server keeps each thing. */
 export interface StateLayout {
   readonly database: string
+  /** Events on their way into the database; unused where that is in memory. */
+  readonly eventJournal: string
   /** Homes of users that have none of their own. */
   readonly homes: string
   readonly lock: string
@@ -24,9 +26,10 @@ export function stateLayout({
   stateFolder,
   settings,
 }: Pick<Config, 'file' | 'stateFolder' | 'settings'>): StateLayout {
-  const { name, users_base_dir: homes } = settings.data_provider
+  const { driver, name, users_base_dir: homes } = settings.data_provider
   return {
-    database: settings.data_provider.driver === 'memory' ? ':memory:' : join(stateFolder, name),
+    database: driver === 'memory' ? ':memory:' : join(stateFolder, name),
+    eventJournal: join(stateFolder, 'events.journal'),
     homes: homes === '' ? join(stateFolder, 'homes') : homes,
     lock: join(stateFolder, 'server.lock'),
     control: controlSocketOf(stateFolder),

@@ -50,7 +50,7 @@ export function createFailpoints(chosen: string): Failpoints {
       wants: (action) => log.wants(action),
       permits: (event) => log.permits(event),
       intend: (intent) => later('the intent', async () => inIntent(await log.intend(intent))),
-      record: (event) => later('recording', () => log.record(event)),
+      record: (event) => later('recording', async () => log.record(event)),
     }),
     inDatabase: (database) => ({
       ...database,
@@ -86,7 +86,7 @@ export function createFailpoints(chosen: string): Failpoints {
         await committed
         pass('after the commit')
       },
-      abandon: () => later('abandoning', () => intent.abandon()),
+      abandon: () => later('abandoning', async () => intent.abandon()),
     }
   }
 }

@@ -30,6 +30,7 @@ const opened = await openDatabase({ path: join(folder, 'state.db') })
 const database = failpoints.inDatabase(opened)
 const events = await openEventLog({
   database,
+  journalFile: join(folder, 'events.journal'),
   notifiers: [
     {
       name: 'n',
