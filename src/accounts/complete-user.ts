@@ -26,7 +26,9 @@ export function completeUser(user: User, around: Surroundings, options: Completi
   for (const { name, type } of [...(user.groups ?? [])].sort((a, b) => a.type - b.type)) {
     const group = around.group(name)
     if (group === undefined)
-      return { problem: `Group "${name}" does not exist; make it with: sftpgo-ts user import` }
+      return {
+        problem: `Group "${name}" does not exist; make it with: sftpgo-ts user import FILE, {"groups": [{"name": "${name}"}]}`,
+      }
     if (type !== 3) groups.push({ group, type })
   }
   const merged = groups.reduce((one, { group, type }) => mergeGroup(one, group, type), user)

@@ -9,6 +9,7 @@ import { withoutSecrets } from './plugin-question.ts'
 import { KeyError, parseAuthorizedKey } from './public-key.ts'
 import { sealFilesystem, sealSecrets, withSecretsOf } from './seal-secrets.ts'
 import type { SecretBox } from './secret-box.ts'
+import { newTotpSecret, totpUri, type TotpKind } from './totp.ts'
 import type { User } from './user.ts'
 import type { UserStore } from './user-store.ts'
 
@@ -25,10 +26,21 @@ export interface UserManager {
   addKey(username: string, line: string, by: Actor): Promise<string>
   /** By fingerprint or by the key itself. */
   removeKey(username: string, key: string, by: Actor): Promise<void>
+  /** Gives a user a second factor over SSH; what an authenticator needs is told this once. */
+  addTotp(username: string, kind: string, by: Actor): Promise<NewTotp>
+  removeTotp(username: string, by: Actor): Promise<void>
   setStatus(username: string, status: 0 | 1, by: Actor): Promise<void>
   remove(username: string, by: Actor): Promise<void>
   /** Takes over a dump of SFTPGo, as text, and reports what was not. */
   importDump(text: string, options: { readonly addOnly: boolean }, by: Actor): Promise<ImportReport>
+}
+
+/** A new second factor. */
+export interface NewTotp {
+  /** In base32. */
+  readonly secret: string
+  /** `otpauth://...` */
+  readonly uri: string
 }
 
 /** Who changes something: the name of the operator, for notifiers. */
@@ -91,6 +103,8 @@ export interface UserManagerOptions {
   readonly secrets: SecretBox
   readonly events: AccountEvents
   readonly completion: CompletionOptions
+  /** Kinds of second factors, the usual one first. */
+  readonly totpKinds: readonly TotpKind[]
   readonly now: () => number
   /** Where homes lie for users that are made without one. */
   readonly homeOf: (username: string) => string
@@ -216,6 +230,26 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       await change(username, by, (user) => ({
         ...user,
         public_keys: (user.public_keys ?? []).filter((line) => !isMeant(line)),
+      }))
+    },
+    async addTotp(username, kindName, by) {
+      const { filters } = existing(username)
+      if (filters.totp_config?.enabled === true)
+        throw new AccountError('exists', `"${username}" has a second factor already; remove it first`)
+      const kind = options.totpKinds.find(({ name }) => kindName === '' || name === kindName)
+      if (kind === undefined)
+        throw new AccountError('not-found', `No second factor "${kindName}" stands in mfa.totp`)
+      const secret = newTotpSecret()
+      const sealed = await options.secrets.seal(secret, username)
+      const totp = { enabled: true, config_name: kind.name, secret: sealed, protocols: ['SSH'] }
+      await change(username, by, (user) => ({ ...user, filters: { ...user.filters, totp_config: totp } }))
+      return { secret, uri: totpUri(username, secret, kind) }
+    },
+    async removeTotp(username, by) {
+      if (existing(username).filters.totp_config === undefined)
+        throw new AccountError('not-found', `"${username}" has no second factor`)
+      await change(username, by, ({ filters: { totp_config: _gone, ...filters }, ...user }) => ({
+        ...{ ...user, filters },
       }))
     },
     async setStatus(username, status, by) {

@@ -21,6 +21,7 @@ import { createRateLimiter, type RateLimiterOptions } from './rate-limiter.ts'
 import type { SecretBox } from './secret-box.ts'
 import { guardSessions, type LiveSessions, type SessionGuard } from './session-guard.ts'
 import { createStories, type Stories } from './story.ts'
+import type { TotpKind } from './totp.ts'
 import { createUsageCounters, type UsageCounters } from './usage-counters.ts'
 import { createUsage, type Usage } from './usage.ts'
 import type { UserStore } from './user-store.ts'
@@ -63,6 +64,8 @@ export interface AccountsOptions extends CertificateFiles {
   readonly events: LoginEvents & AccountEvents
   readonly login: LoginSettings
   readonly passwords?: PasswordOptions
+  /** Kinds of second factors that commands can give, the usual one first. Default: one called `Default`. */
+  readonly totpKinds?: readonly TotpKind[]
   /** Left out: nobody is scored. */
   readonly defender?: Omit<DefenderOptions, 'isSafe'>
   readonly rateLimiters?: readonly (Omit<RateLimiterOptions, 'isSafe'> & { readonly scores: boolean })[]
@@ -128,6 +131,7 @@ export function openAccounts(options: AccountsOptions): Accounts {
     ...{ store, lists, passwords, now, secrets: options.secrets, events: options.events },
     completion: options.login,
     homeOf: options.homeOf,
+    totpKinds: options.totpKinds ?? [{ name: 'Default', issuer: 'sftpgo-ts', algorithm: 'sha1' }],
   })
   return {
     ...{ authority, store, manager, passwords, stories, defender, lists, usage, counters },

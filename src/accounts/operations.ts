@@ -49,6 +49,8 @@ export function createAccountOperations(options: OperationsOptions): AccountOper
     'user key remove': on((input) =>
       manager.removeKey(input.text('username'), input.text('key'), actor(input)),
     ),
+    'user totp add': on((input) => manager.addTotp(input.text('username'), input.text('kind'), actor(input))),
+    'user totp remove': on((input) => manager.removeTotp(input.text('username'), actor(input))),
     'user disable': on((input) => manager.setStatus(input.text('username'), 0, actor(input))),
     'user enable': on((input) => manager.setStatus(input.text('username'), 1, actor(input))),
     'user remove': on((input) => manager.remove(input.text('username'), actor(input))),

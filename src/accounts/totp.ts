@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 
 /** Hash algorithms of RFC 6238. */
@@ -12,6 +12,26 @@ export interface TotpCodes {
 
 /** What came of a check; the reason is for the log. */
 export type TotpCheck = { readonly accepted: true } | { readonly accepted: false; readonly reason: string }
+
+/** One kind of second factor that the configuration offers. */
+export interface TotpKind {
+  readonly name: string
+  /** Shown by the user's authenticator. */
+  readonly issuer: string
+  readonly algorithm: TotpAlgorithm
+}
+
+/** A new secret in base32: 20 bytes, as RFC 4226 recommends. */
+export function newTotpSecret(): string {
+  return encodeBase32(randomBytes(20))
+}
+
+/** What an authenticator reads to take a secret over. */
+export function totpUri(username: string, secret: string, { issuer, algorithm }: TotpKind): string {
+  const label = `${encodeURIComponent(issuer)}:${encodeURIComponent(username)}`
+  const algo = algorithm.toUpperCase()
+  return `otpauth://totp/${label}?secret=${secret}&issuer=${encodeURIComponent(issuer)}&algorithm=${algo}`
+}
 
 const stepSeconds = 30
 /** Tries within `throttleMs` after which a user's codes are not looked at: guessing needs hundreds of thousands. */
@@ -65,9 +85,15 @@ export function codeAt(key: Buffer, step: number, algorithm: TotpAlgorithm): str
   return String((mac.readUInt32BE(offset) & 0x7f_ff_ff_ff) % 1_000_000).padStart(6, '0')
 }
 
+const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
+
+function encodeBase32(bytes: Buffer): string {
+  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('')
+  return (bits.match(/.{5}/g) ?? []).map((five) => letters.charAt(Number.parseInt(five, 2))).join('')
+}
+
 /** The bytes of base32 text (RFC 4648, padding optional); undefined when it is none. */
 export function decodeBase32(text: string): Buffer | undefined {
-  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
   const clean = text.toUpperCase().replace(/[\s-]|=+$/g, '')
   const bytes: number[] = []
   let bits = 0

@@ -105,6 +105,16 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/user-key-remove.ts')).userKeyRemove,
   },
   {
+    words: 'user totp add',
+    summary: 'Give a user a second factor',
+    load: async () => (await import('./commands/user-totp-add.ts')).userTotpAdd,
+  },
+  {
+    words: 'user totp remove',
+    summary: 'Take the second factor away from a user',
+    load: async () => (await import('./commands/user-totp-remove.ts')).userTotpRemove,
+  },
+  {
     words: 'user disable',
     summary: 'Keep a user out and end open sessions',
     load: async () => (await import('./commands/user-disable.ts')).userDisable,

@@ -8,6 +8,7 @@ type FromSettings = Pick<
   AccountsOptions,
   | 'login'
   | 'passwords'
+  | 'totpKinds'
   | 'defender'
   | 'rateLimiters'
   | 'lists'
@@ -54,6 +55,7 @@ export function accountSettings(config: Config): FromSettings {
       minEntropy: provider.password_validation.users.min_entropy,
       ...(provider.password_caching ? {} : { remembered: 0 }),
     },
+    totpKinds: mfa.totp.map(({ name, issuer, algo: algorithm }) => ({ name, issuer, algorithm })),
     // Switched off, nothing is scored; bans made by hand hold all the same.
     defender: {
       scores: {

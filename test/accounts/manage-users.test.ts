@@ -6,7 +6,8 @@ import { systemClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/log.ts'
 import { silentMeter } from '../../src/base/meter.ts'
 import { openDatabase, type Database } from '../../src/database/open-database.ts'
-import { emptyDatabase } from './login-rig.ts'
+import { codeAt, decodeBase32 } from '../../src/accounts/totp.ts'
+import { emptyDatabase, scripted } from './login-rig.ts'
 
 let database: Database
 let accounts: Accounts
@@ -16,8 +17,11 @@ beforeAll(async () => {
   accounts = openAccounts({
     ...{ database, clock: systemClock, log: silentLogger, meter: silentMeter },
     secrets: {
-      seal: async (payload) => ({ status: 'Secretbox', payload: `sealed ${payload.length}` }),
-      open: async ({ payload = '' }) => payload,
+      seal: async (text) => ({
+        status: 'Secretbox',
+        payload: `sealed ${Buffer.from(text).toString('base64')}`,
+      }),
+      open: async ({ payload = '' }) => Buffer.from(payload.slice('sealed '.length), 'base64').toString(),
     },
     events: { recordLog() {}, recordProvider: async (event) => void told.push(event) },
     login: { passwordAuthentication: true, keyboardInteractive: true, failedPasswordDelayMs: 0 },
@@ -91,6 +95,27 @@ describe('operations on accounts', () => {
     await expect(set({ 'filesystem.provider': 1 })).rejects.toThrow('S3')
   })
 
+  it('give a second factor that the login then asks for, and take it away', async () => {
+    await ask('user add', { username: 'ada', password: 'engine' })
+    const { secret } = (await ask('user totp add', { username: 'ada' })) as { secret: string }
+    await expect(ask('user totp add', { username: 'ada' })).rejects.toThrow('has a second factor already')
+    await expect(ask('user totp add', { username: 'ada', kind: 'x' })).rejects.toThrow('already')
+    const login = async (...answers: string[]): Promise<string> => {
+      const conversation = accounts.authority.begin({ connectionId: '1', address: '::1', clientVersion: 'x' })
+      const { verdict } = await conversation.keyboardInteractive('ada', scripted(answers))
+      conversation.end()
+      return verdict
+    }
+    const key = decodeBase32(secret) ?? Buffer.alloc(0)
+    const code = codeAt(key, Math.floor(Date.now() / 30_000), 'sha1')
+    expect(await login('engine', code)).toBe('granted')
+    expect(await login('engine')).toBe('refused')
+    await ask('user totp remove', { username: 'ada' })
+    await expect(ask('user totp remove', { username: 'ada' })).rejects.toThrow('has no second factor')
+    expect(await login('engine')).toBe('granted')
+    expect(JSON.stringify(told)).not.toContain(secret)
+  })
+
   it('seal what comes in clear', async () => {
     const filters = {
       totp_config: { enabled: true, protocols: ['SSH'], secret: { status: 'Plain', payload: 'JBSW' } },
@@ -99,7 +124,7 @@ describe('operations on accounts', () => {
     const changed = await ask('user set', { username: 'ada', changes: { filters } })
     expect(JSON.stringify([added, changed])).not.toMatch(/sealed|JBSW|argon2|engine/)
     expect(accounts.store.findUser('ada')?.filters.totp_config?.secret).toEqual({
-      ...{ status: 'Secretbox', payload: 'sealed 4' },
+      ...{ status: 'Secretbox', payload: 'sealed SkJTVw==' },
     })
   })
 

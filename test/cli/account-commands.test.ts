@@ -39,6 +39,11 @@ describe('what commands about accounts print for programs', () => {
       username: 'ada',
       removed: fingerprint,
     })
+    expect(await json('user totp add ada')).toEqual({
+      ...{ username: 'ada', secret: expect.stringMatching(/^[A-Z2-7]{32}$/) },
+      uri: expect.stringMatching(/^otpauth:\/\/totp\/sftpgo-ts:ada\?secret=[A-Z2-7]{32}&issuer=sftpgo-ts/),
+    })
+    expect(await json('user totp remove ada')).toEqual({ username: 'ada', removed: 'totp' })
     expect(await json('user disable ada')).toEqual({ username: 'ada', status: 0 })
     expect(await json('user show ada')).toMatchObject({ username: 'ada', status: 0 })
     expect(await json('user enable ada')).toEqual({ username: 'ada', status: 1 })
