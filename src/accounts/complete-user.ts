@@ -27,7 +27,7 @@ export function completeUser(user: User, around: Surroundings, options: Completi
     const group = around.group(name)
     if (group === undefined)
       return {
-        problem: `Group "${name}" does not exist; make it with: sftpgo-ts user import FILE, {"groups": [{"name": "${name}"}]}`,
+        problem: `Group "${name}" does not exist; "sftpgo-ts user import" makes it out of {"groups": [{"name": "${name}"}]}`,
       }
     if (type !== 3) groups.push({ group, type })
   }
