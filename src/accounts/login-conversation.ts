@@ -4,6 +4,8 @@ import type { Principal } from './principal.ts'
 export interface LoginAuthority {
   /** May this address connect at all? Asked before the first byte is sent. */
   admit(address: string): Promise<Admission>
+  /** An address wanted more connections than one may have: counts against it. */
+  exceeded(address: string): void
   /** Begins the login of one connection. The conversation is ended exactly once. */
   begin(connection: LoginConnection): LoginConversation
 }

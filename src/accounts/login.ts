@@ -40,6 +40,7 @@ export function createLoginAuthority(options: LoginOptions): LoginAuthority & { 
   })
   return {
     admit: (address) => options.admission.admit(address),
+    exceeded: (address) => void options.admission.offend(address, 'limit-exceeded'),
     begin: (connection) => new Conversation(shared, connection),
     close: unwatch,
   }

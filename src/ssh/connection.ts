@@ -236,7 +236,7 @@ export class Connection implements Counted {
 
   /** Takes a place among the connections; false when there was none. */
   #count(address: string): boolean {
-    const { registry, log, meter } = this.#context
+    const { registry, authority, log, meter } = this.#context
     if (this.#counted) registry.leave(this)
     this.#address = address
     const full = registry.enter(this)
@@ -244,6 +244,7 @@ export class Connection implements Counted {
     if (full === undefined) return true
     meter.add('sftpgo_connections_refused_total', 1, { by: full.by })
     log.info('connection refused', { address, reason: full.refused })
+    if (full.by === 'limit-address') authority.exceeded(address)
     this.destroy(full.refused)
     return false
   }

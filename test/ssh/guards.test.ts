@@ -111,6 +111,18 @@ describe('before the login', () => {
     await Promise.all(strangers.map((stranger) => stranger[Symbol.asyncDispose]()))
   })
 
+  it('an address with more connections than it may have is told of, to count against it', async () => {
+    await using test = await startTestServer({ maxPerAddress: 1 })
+    await using guest = await RawClient.open({ port: test.port })
+    guest.startLogin()
+    await guest.next(message.serviceAccept)
+    guest.sendPassword('ada', 'engine')
+    await guest.next(message.userauthSuccess)
+    await using stranger = await Stranger.connect(test.port)
+    await eventually(() => stranger.ended)
+    expect(test.asked).toContainEqual({ what: 'exceeded', address: '127.0.0.1' })
+  })
+
   it('the address is asked about before the first byte is sent, and a refused one hears nothing', async () => {
     const admitted: string[] = []
     await using test = await startTestServer({
@@ -119,6 +131,7 @@ describe('before the login', () => {
           admitted.push(address)
           return { admitted: false, reason: 'banned' }
         },
+        exceeded() {},
         begin: () => {
           throw new Error('never')
         },
@@ -134,6 +147,7 @@ describe('before the login', () => {
     await using test = await startTestServer({
       authority: {
         admit: () => Promise.reject(new Error('The filter is down')),
+        exceeded() {},
         begin: () => {
           throw new Error('never')
         },

@@ -16,7 +16,7 @@ import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
 /** What an authority was asked, in order. */
 export type Asked =
-  | { readonly what: 'admit'; readonly address: string }
+  | { readonly what: 'admit' | 'exceeded'; readonly address: string }
   | { readonly what: 'none' | 'password' | 'query' | 'proof' | 'keyboard'; readonly username: string }
   | { readonly what: 'end' }
 
@@ -65,6 +65,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       asked.push({ what: 'admit', address })
       return { admitted: true, checks: [] }
     },
+    exceeded: (address) => void asked.push({ what: 'exceeded', address }),
     begin: ({ address, connectionId }) => {
       const own = conversationOf(asked, proofs, (username) =>
         principalOf(username, address, connectionId, maxSessions),
