@@ -245,7 +245,7 @@ describe.skipIf(missing !== undefined)(
 )
 
 describe.skipIf(!built)('accounts without a server (needs the built program)', () => {
-  it('are made, shown, imported and removed in the database itself', () => {
+  it('are made, shown, imported and removed in the database itself', { timeout: 60_000 }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'sftpgo-ts-offline-'))
     const config = join(folder, 'test.config.json')
     writeFileSync(config, '{}')
