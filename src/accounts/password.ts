@@ -1,11 +1,7 @@
-import { hash as argon2Hash, verify as argon2Verify } from '@node-rs/argon2'
-import { hash as bcryptHash, verify as bcryptVerify } from '@node-rs/bcrypt'
-import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { promisify } from 'node:util'
-import { halfOfPool } from '../base/thread-pool.ts'
-import { createCryptThread, type CryptThread } from './crypt-thread.ts'
 import { createFairQueue } from './fair-queue.ts'
+import { createHashThreads, type NewHash } from './hash-threads.ts'
 import { parsePasswordHash, type PasswordHash } from './password-hash.ts'
 
 /** Hashes and checks passwords, off the main thread and never on all cores. */
@@ -56,27 +52,29 @@ export interface PasswordOptions {
 /** Longest password, in bytes: no hash gets slower by a longer one, but a flood of long ones costs memory. */
 export const mostPasswordBytes = 4096
 
-/**
- * How many hashes are computed at once: all cores but one, at least one, and never more than half of the pool that
- * files share with them, or a flood of passwords would hold up everybody's STAT on a machine of many cores.
- */
-export function hashesAtOnce(cores = availableParallelism(), poolHalf = halfOfPool()): number {
-  return Math.max(1, Math.min(cores - 1, poolHalf))
+/** More threads than this would only take memory: they check hundreds of passwords a second. */
+const mostThreads = 4
+
+/** How many hashes are computed at once: on all cores but one, at least one. */
+export function hashesAtOnce(cores = availableParallelism()): number {
+  return Math.max(1, Math.min(cores - 1, mostThreads))
 }
 
-/** Creates the one place where passwords are hashed. Its thread starts with the first hash of crypt(3). */
+/** Creates the one place where passwords are hashed. Its threads start with the first hashes. */
 export function createPasswords(options: PasswordOptions = {}): Passwords {
   const algorithm = options.algorithm ?? 'argon2id'
   const argon2 = options.argon2 ?? { memory: 65_536, iterations: 1, parallelism: 2 }
   const cost = options.bcryptCost ?? 10
+  const atOnce = options.atOnce ?? hashesAtOnce()
   const queue = createFairQueue({
-    atOnce: options.atOnce ?? hashesAtOnce(),
+    atOnce,
     // A machine of one core has none to spare: hashes get half of it.
     ...(availableParallelism() === 1 && { share: 0.5 }),
     inLine: options.inLine ?? 256,
     inLinePerKey: options.inLinePerSource ?? 32,
   })
-  const crypt = createCryptThread()
+  const threads = createHashThreads(atOnce)
+  const newHash: NewHash = algorithm === 'bcrypt' ? { kind: 'bcrypt', cost } : { kind: 'argon2id', ...argon2 }
   const memory = createPasswordMemory(options.remembered ?? 500)
   const nobody = nobodysHash(algorithm, argon2, cost)
 
@@ -96,15 +94,6 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
     if (entropyBits(password) < (options.minEntropy ?? 0)) return 'is too easy to guess'
     return undefined
   }
-  const hashed = (password: string): Promise<string> =>
-    algorithm === 'bcrypt'
-      ? bcryptHash(password, { cost, version: '2a' })
-      : // Without a named variant it is argon2id.
-        argon2Hash(password, {
-          memoryCost: argon2.memory,
-          timeCost: argon2.iterations,
-          parallelism: argon2.parallelism,
-        })
   return {
     async verify(stored, password, source) {
       const parsed = parsePasswordHash(stored === undefined || stored === '' ? nobody : stored)
@@ -112,7 +101,7 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
       if (usable.kind === 'unusable') return { result: 'unusable', reason: usable.reason }
       const real = stored !== undefined && stored !== '' && parsed.kind !== 'unusable'
       if (real && memory.knows(stored, password)) return { result: 'match', outdated: !isCurrent(usable) }
-      const matches = await queue.run(source, () => check(usable, password, crypt), coresOf(usable))
+      const matches = await queue.run(source, () => threads.verify(usable, password), coresOf(usable))
       if (matches === undefined) return { result: 'overloaded' }
       if (parsed.kind === 'unusable') return { result: 'unusable', reason: parsed.reason }
       if (!real || !matches || password === '') return { result: 'mismatch' }
@@ -124,7 +113,7 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
       if (problem !== undefined) throw new RangeError(`The password ${problem}`)
       // Its own key: setting a password does not stand in line behind a flood of wrong ones.
       const cores = algorithm === 'argon2id' ? coresOfLanes(argon2.parallelism) : 1
-      const text = await queue.run('', () => hashed(password), cores)
+      const text = await queue.run('', () => threads.hash(newHash, password), cores)
       if (text === undefined) throw new Error('Cannot hash a password: too many wait already')
       return text
     },
@@ -132,7 +121,7 @@ export function createPasswords(options: PasswordOptions = {}): Passwords {
     get load() {
       return { running: queue.running, waiting: queue.waiting }
     },
-    close: () => crypt.close(),
+    close: () => threads.close(),
   }
 }
 
@@ -143,26 +132,6 @@ function coresOf(hash: PasswordHash): number {
 
 function coresOfLanes(lanes: number): number {
   return Math.min(lanes, availableParallelism())
-}
-
-const derive = promisify(pbkdf2)
-
-async function check(hash: PasswordHash, password: string, crypt: CryptThread): Promise<boolean> {
-  switch (hash.kind) {
-    case 'argon2id':
-      return argon2Verify(hash.text, password).catch(() => false)
-    case 'bcrypt':
-      return bcryptVerify(password, hash.text.replace(/^\$2\$/, '$2a$')).catch(() => false)
-    case 'pbkdf2':
-      return timingSafeEqual(
-        await derive(password, hash.salt, hash.iterations, hash.key.length, hash.digest),
-        hash.key,
-      )
-    case 'crypt':
-      return crypt.verify(password, hash.text)
-    case 'digest':
-      return timingSafeEqual(createHash(hash.digest).update(password).digest(), hash.key)
-  }
 }
 
 /** A hash of the configured form and cost that no password has: random bytes where the result would stand. */

@@ -3,7 +3,6 @@ import { systemClock, type Clock } from '../base/clock.ts'
 import { createLimiter, type Limiter } from '../base/limiter.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
 import { silentMeter, type Meter } from '../base/meter.ts'
-import { halfOfPool } from '../base/thread-pool.ts'
 import { createCallPace, type CallPace } from './call-pace.ts'
 
 /** The disks of this machine as the local backends see them: homes on one disk share what is known of its speed. */
@@ -102,4 +101,9 @@ function isRemote(realPath: string): boolean {
   } catch {
     return false
   }
+}
+
+function halfOfPool(): number {
+  const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4)
+  return Math.max(1, Math.floor((Number.isFinite(threads) ? threads : 4) / 2))
 }
