@@ -105,10 +105,13 @@ function twice(names: readonly string[]): string[] {
 
 /** SFTPGo's types: 1 allow list, 2 defender (mode 1 safe, 2 blocked), 3 rate limiter safe list. */
 function readRule(json: unknown): AddressRule | string {
-  const { ipornet, type, mode, description } = (json ?? {}) as Readonly<Record<string, unknown>> // looked at before use
+  const { ipornet, type, mode, protocols, description } = (json ?? {}) as Readonly<Record<string, unknown>> // looked at before use
   const network = typeof ipornet === 'string' ? ipornet : ''
   if (parseNetwork(network) === undefined)
     return `ip_lists: "${network.slice(0, 60)}" is not an address or network`
+  // Bits: 1 SSH, 2 FTP, 4 WebDAV, 8 HTTP; 0 all. A rule for another protocol must neither let in nor keep out here.
+  if (typeof protocols === 'number' && protocols !== 0 && (protocols & 1) === 0)
+    return `ip_lists: "${network}" is not about SSH`
   const list = type === 1 ? 'allow' : type === 2 ? (mode === 2 ? 'deny' : 'safe') : 'safe'
   return { network, list, note: typeof description === 'string' ? description.slice(0, 512) : '' }
 }

@@ -149,6 +149,21 @@ describe('operations on accounts', () => {
     expect(again.users.map(({ result }) => result)).toEqual(['kept', 'skipped', 'kept'])
   })
 
+  it('import no address rule that is about other protocols', async () => {
+    const rule = { type: 2, mode: 1, description: '' }
+    const ip_lists = [
+      { ...rule, ipornet: '192.0.2.1', protocols: 2 },
+      { ...rule, ipornet: '192.0.2.2', protocols: 3 },
+      { ...rule, ipornet: '192.0.2.3', protocols: 0 },
+    ]
+    const report = await ask('user import', { dump: { users: [], ip_lists } })
+    expect(report).toMatchObject({
+      addressRules: 2,
+      notCarriedOver: ['ip_lists: "192.0.2.1" is not about SSH'],
+    })
+    expect([1, 2, 3].map((n) => accounts.lists.isIn('safe', `192.0.2.${n}`))).toEqual([false, true, true])
+  })
+
   it('import a user without keys that are not accepted, and say what keeps somebody from logging in', async () => {
     const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGw9pKZ3gX8sXeWZkqgGZMIRrDwPp3MZtGYgE2XqMJ4S'
     const user = { status: 1, home_dir: '/srv/x', permissions: { '/': ['*'] } }
