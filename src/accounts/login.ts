@@ -194,10 +194,16 @@ class Conversation implements LoginConversation {
       refusal = result
     } catch (error) {
       options.log.error('login could not be decided', { id: this.#story.id, error: messageOf(error) })
-      refusal = { proved: false, by: 'server', reason: 'The login could not be decided', counts: false }
+      refusal = {
+        proved: false,
+        by: 'server',
+        reason: 'The login could not be decided',
+        counts: false,
+        broken: true,
+      }
     }
     const banned = this.#refused(username, method, refusal, queryOnly)
-    await refusals.hold(method, askedAt?.() ?? since, this.#gone.signal, refusal.counts)
+    await refusals.hold(method, askedAt?.() ?? since, this.#gone.signal, refusal.broken !== true)
     return this.#refusal(banned)
   }
 

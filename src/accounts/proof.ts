@@ -33,6 +33,8 @@ export interface Refused {
   readonly unknown?: boolean
   /** Counts against the address; a plugin that may only have been broken does not. */
   readonly counts: boolean
+  /** Nobody could judge: something was down, overloaded or out of time. Its time says nothing about the name. */
+  readonly broken?: true
 }
 
 /** What all ways to prove a login share within one attempt. */
@@ -57,13 +59,14 @@ export interface Attempt {
 export function refused(
   by: string,
   reason: string,
-  more: { unknown?: boolean; counts?: boolean } = {},
+  more: { unknown?: boolean; counts?: boolean; broken?: boolean } = {},
 ): Refused {
   return {
     proved: false,
     by,
     reason,
-    counts: more.counts ?? true,
+    counts: (more.counts ?? true) && more.broken !== true,
+    ...(more.broken === true && { broken: true }),
     ...(more.unknown === true && { unknown: true }),
   }
 }
@@ -88,7 +91,7 @@ export async function proofOfWalk(
   if (walk.answer === 'nobody') return undefined
   const by = `plugin ${walk.by.name}`
   if (walk.answer === 'failed')
-    return refused(by, `"${walk.by.name}" could not answer: ${walk.reason}`, { counts: false })
+    return refused(by, `"${walk.by.name}" could not answer: ${walk.reason}`, { broken: true })
   if (walk.answer === 'refused') {
     if (credential !== undefined) attempt.cache.refused(attempt.username, credential)
     return refused(by, walk.reason, { counts: walk.certain })

@@ -127,7 +127,7 @@ async function pluginDialogue(
     })
     if (reply.next === 'failed') {
       note(attempt, since, by, 'failed', reply.reason)
-      return refused(by, reply.reason, { counts: false })
+      return refused(by, reply.reason, { broken: true })
     }
     if (reply.next === 'grant') {
       note(attempt, since, by, 'ok', `dialogue of ${step} steps`)
@@ -203,7 +203,7 @@ async function checkCode(attempt: Attempt, user: User, code: string): Promise<Re
   } catch {
     // What the keeper said may name the secret; the log of `secrets` has it.
     note(attempt, since, 'second factor', 'failed', 'The secret cannot be opened')
-    return refused('second factor', 'The secret cannot be opened', { counts: false })
+    return refused('second factor', 'The secret cannot be opened', { broken: true })
   }
   const check = codes.check(user.username, code, clear, options.settings.totp?.[name] ?? 'sha1')
   note(

@@ -69,5 +69,8 @@ export async function checkStored(attempt: Attempt, password: string): Promise<P
             ? 'The user has no password'
             : 'The password is wrong'
   note(attempt, since, 'store', check.result === 'overloaded' ? 'failed' : 'refused', reason)
-  return refused('store', reason, { unknown: stored === undefined, counts: check.result !== 'overloaded' })
+  return refused('store', reason, {
+    unknown: stored === undefined,
+    broken: check.result === 'overloaded',
+  })
 }

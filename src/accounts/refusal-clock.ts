@@ -6,7 +6,7 @@ export interface RefusalClock {
   /**
    * Waits until the next moment at which refusals of this method are answered. `since` (monotonic) is when the
    * client asked. Ends early when `signal` fires. `typical`: not the outcome of something broken or overloaded,
-   * whose slowness says nothing about a name and must not slow the answers after it.
+   * whose slowness says nothing about a name and must not slow the answers after it; nor has it to wait as long.
    */
   hold(method: string, since: number, signal: AbortSignal, typical: boolean): Promise<void>
 }
@@ -15,6 +15,8 @@ export interface RefusalClock {
 const window = 256
 /** A slow refusal shapes the answers of the others for this long. */
 const memoryMs = 2 * 60_000
+/** What is broken or overloaded says so in less than a second, so that a storm does not pile up waiting clients. */
+const mostAtypicalMs = 500
 /** All refusals due within one tick leave together, in random order. */
 const tickMs = 5
 
@@ -67,7 +69,7 @@ export function createRefusalClock(
     hold(method, since, signal, typical) {
       const elapsed = clock.monotonic() - since
       if (typical) remember(method, elapsed)
-      const interval = intervalOf(method)
+      const interval = typical ? intervalOf(method) : Math.min(mostAtypicalMs, boundsOf(method).leastMs)
       if (interval <= 0 || signal.aborted) return Promise.resolve()
       const target = since + Math.ceil(elapsed / interval) * interval
       return new Promise((resolve) => {
