@@ -81,6 +81,7 @@ export class Login {
   /** A request that came in while questions were open: it takes the place of theirs. */
   #next: Request | undefined
   #askedForMethods = false
+  #keyReferenceShown = false
   #lastMethods: readonly string[] = ['publickey', 'password', 'keyboard-interactive']
 
   constructor(context: LoginContext) {
@@ -310,7 +311,7 @@ export class Login {
     // The first "none" is a question for the methods, not an attempt.
     if (request.method !== 'none' || this.#askedForMethods) this.#refusals += 1
     if (request.method === 'none') this.#askedForMethods = true
-    if (reference !== undefined && showsReference(request)) this.#showReference(reference)
+    if (reference !== undefined) this.#tellReference(request, reference)
     if (this.#refusals >= this.#context.settings.mostAttempts) return this.#tooMany()
     this.#state = { at: 'waiting' }
     this.#send(buildMessage(message.userauthFailure, this.#methods(methods).join(','), false))
@@ -355,6 +356,15 @@ export class Login {
     )
   }
 
+  /** Keys are offered one after another: the first that is refused names the story, the others are in it too. */
+  #tellReference({ method, key }: Request, reference: string): void {
+    if (method === 'none') return
+    if (key === undefined || key.proof !== undefined) return this.#showReference(reference)
+    if (this.#keyReferenceShown) return
+    this.#keyReferenceShown = true
+    this.#banner(`Key refused (reference ${reference})`)
+  }
+
   #showReference(reference: string): void {
     this.#banner(`Login refused (reference ${reference})`)
   }
@@ -366,11 +376,6 @@ export class Login {
   #send(payload: Buffer): void {
     this.#context.transport.send(payload)
   }
-}
-
-/** Keys are offered one after another; a line for each would only frighten. */
-function showsReference({ method, key }: Request): boolean {
-  return method !== 'none' && (key === undefined || key.proof !== undefined)
 }
 
 function promiseOf<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {

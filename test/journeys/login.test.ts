@@ -115,7 +115,10 @@ describe.skipIf(missing !== undefined)(
 
     it('lets keys in as they are added and removed (row 8)', async () => {
       await good(['user', 'add', 'keyed', '--no-password'])
-      expect((await withKey('keyed', identity('user'))).status).not.toBe(0)
+      const refusal = await withKey('keyed', identity('user'))
+      expect(refusal.status).not.toBe(0)
+      const reference = /Key refused \(reference ([a-z2-9]{8})\)/.exec(refusal.output)?.[1] ?? ''
+      expect(await good(['why', reference])).toContain('The user does not have this key')
       const added = await good(['user', 'key', 'add', 'keyed', join(keys, 'user.pub')])
       expect(await withKey('keyed', identity('user'))).toMatchObject({ status: 0 })
       expect((await withKey('keyed', identity('other'))).status).not.toBe(0)

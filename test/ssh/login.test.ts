@@ -35,6 +35,21 @@ describe('a login', () => {
     await client.next(userauthFailure)
   })
 
+  it('names the story of refused keys once, however many are offered', async () => {
+    await using test = await startTestServer({ conversation: { queryKey: async () => refused } })
+    await using client = await RawClient.open({ port: test.port })
+    client.startLogin()
+    const said: (string | undefined)[] = []
+    for (const blob of ['first', 'second', 'third']) {
+      const query = ['ada', 'ssh-connection', 'publickey', false, 'ssh-ed25519', Buffer.from(blob)] as const
+      client.send(buildMessage(userauthRequest, ...query))
+      if (blob === 'first') said.push(new Fields(await client.next(message.userauthBanner)).text())
+      await client.next(userauthFailure)
+    }
+    expect(said).toEqual(['Key refused (reference abcd1234)\r\n'])
+    expect(client.heardTypes()).not.toContain(message.userauthBanner)
+  })
+
   it("tells nobody's banner to a client that only asks for methods", async () => {
     await using test = await startTestServer()
     await using client = await RawClient.open({ port: test.port })
