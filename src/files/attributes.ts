@@ -71,8 +71,10 @@ export function resolvePath(desk: Desk, access: Access, path: VirtualPath): Soon
 }
 
 /** How full a place is, or the quota where that is narrower. */
-export function spaceOf(access: Access, path: VirtualPath): Soon<SpaceInfo> {
-  const { mount, inside } = access.toSee(path, 'list')
+export function spaceOf(access: Access, own: OwnUploads, path: VirtualPath): Soon<SpaceInfo> {
+  const { mount, inside: named } = access.toSee(path, 'list')
+  // An upload under way has no name yet, but a place.
+  const inside = own.at(path)?.hidden?.part ?? named
   if (mount.backend.space === undefined)
     throw new FileError('unsupported', 'Cannot tell how full this place is')
   return whenReady(mount.backend.space(inside), (space) => mount.quota.narrow(space))

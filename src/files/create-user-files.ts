@@ -80,15 +80,24 @@ export function createUserFiles(options: UserFilesOptions): UserFiles {
     attributes: (path, { follow }) => attributesOf(desk, access, own, path, follow),
     change: (path, change, { follow }) => changeAttributes(desk, access, own, path, change, follow),
     list: (path) => listDirectory(desk, access, path),
-    makeDirectory: (path, mode) => makeDirectory(desk, access, path, mode),
+    makeDirectory(path, mode) {
+      own.refuseTaken(path)
+      return makeDirectory(desk, access, path, mode)
+    },
     removeDirectory: (path) => removeDirectory(desk, access, path),
     remove: (path) => removeFile(desk, access, own, path),
     rename: (from, to, how) => move({ desk, access, own }, from, to, how),
     resolve: (path) => resolvePath(desk, access, path),
-    space: (path) => spaceOf(access, path),
+    space: (path) => spaceOf(access, own, path),
     readLink: (path) => readLink(access, path),
-    symbolicLink: (target, path) => symbolicLink(desk, access, target, path),
-    hardLink: (existing, path) => hardLink(desk, access, existing, path),
+    symbolicLink(target, path) {
+      own.refuseTaken(path)
+      return symbolicLink(desk, access, target, path)
+    },
+    hardLink(existing, path) {
+      own.refuseTaken(path)
+      return hardLink(desk, access, existing, path)
+    },
     close: () => sweeping,
   }
 }

@@ -32,6 +32,8 @@ export function move(
   if (desk.names.verdictOn(from) !== 'allowed' || desk.names.verdictOn(to) !== 'allowed') throw denied()
   if (source.mount !== target.mount && !areOneResource(source, target)) throw denied()
   const upload = own.at(from)
+  if (!replace && from !== to) own.refuseTaken(to)
+  const replaced = from === to ? undefined : own.at(to)
   return whenReady(look(source), (moved) => {
     if (moved === undefined && upload === undefined) throw missing()
     requireRights(desk, from, to, moved?.kind ?? 'file')
@@ -39,9 +41,13 @@ export function move(
       if (old !== undefined && !replace)
         throw new FileError('already-exists', 'Cannot rename onto a name in use')
       if (old !== undefined) access.require('overwrite', parentOf(to))
+      // What has no name yet is a file, and would find out only at its end.
+      if (moved === undefined && old?.kind === 'directory')
+        throw new FileError('is-a-directory', 'Cannot rename a file onto a directory')
       const job: Move = { source, target, moved, old, replace }
       return whenReady(mayMoveTree(desk, job), () =>
         whenReady(moved === undefined ? undefined : rename(desk, job, moved), () => {
+          replaced?.drop()
           // An upload under way is told its new name last: it replaces whatever has that name when it is complete.
           if (upload === undefined) return
           upload.hidden?.retarget(target.inside)

@@ -72,9 +72,10 @@ export class Upload implements OpenTransfer {
     return this.#start.hidden ?? this.#start.rewrite?.hidden
   }
 
-  /** The client removed the name before the upload was complete: it will not appear. */
+  /** The client removed or replaced the name before the upload was complete: it will not appear. */
   drop(): void {
     this.#dropped = true
+    this.#start.onEnd(this)
   }
 
   read(into: Buffer, position: number): Soon<number> {

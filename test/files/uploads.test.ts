@@ -218,8 +218,37 @@ eachPlace('uploads', (place) => {
     const handle = await peer.open('/f', fresh)
     expect(await peer.status(6, handle, u64(0), 'x')).toBe(0)
     expect(await peer.status(13, '/f')).toBe(0)
+    expect(await peer.status(17, '/f')).toBe(2)
+    expect(attributesOf(await peer.request(8, handle)).size).toBe(1n)
     expect(await peer.status(4, handle)).toBe(0)
     expect(await place.realNames()).toEqual([])
+  })
+
+  it('takes the name of an upload under way for used, also where its part has no name yet', async () => {
+    await using peer = await greeted()
+    await put(peer, '/other', 'other')
+    expect(await peer.status(14, '/d', u32(0))).toBe(0)
+    const handle = await peer.open('/f', fresh)
+    expect(await peer.status(6, handle, u64(0), 'mine')).toBe(0)
+    expect(await peer.status(14, '/f', u32(0))).toBe(4)
+    expect(await peer.status(20, '/other', '/f')).toBe(4)
+    expect(await peer.status(18, '/other', '/f')).toBe(4)
+    expect(await peer.status(200, 'posix-rename@openssh.com', '/f', '/d')).toBe(4)
+    expect((await peer.request(200, 'statvfs@openssh.com', '/f')).type).toBe(201)
+    expect((await peer.request(200, 'fstatvfs@openssh.com', handle)).type).toBe(201)
+    expect(await peer.status(4, handle)).toBe(0)
+    expect((await get(peer, '/f')).toString()).toBe('mine')
+  })
+
+  it('does not let an upload replace what took its name by posix-rename meanwhile', async () => {
+    await using peer = await greeted()
+    await put(peer, '/other', 'other')
+    const handle = await peer.open('/f', fresh)
+    expect(await peer.status(6, handle, u64(0), 'mine')).toBe(0)
+    expect(await peer.status(200, 'posix-rename@openssh.com', '/other', '/f')).toBe(0)
+    expect(await peer.status(4, handle)).toBe(0)
+    expect((await get(peer, '/f')).toString()).toBe('other')
+    expect(await place.realNames()).toEqual(['f'])
   })
 
   it('takes an upload along when another session renames its directory', async () => {
