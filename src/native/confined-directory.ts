@@ -139,9 +139,9 @@ export function createConfinedCalls(kernel: KernelCalls, root: number, resolve: 
   ): (() => Soon<void>)[] {
     const list: (() => Soon<void>)[] = []
     if (mode !== undefined) list.push(() => done(kernel.setMode(fd, mode), 'change', path))
-    if (owner !== undefined) list.push(() => done(kernel.setOwner(fd, owner.uid, owner.gid), 'change', path))
     if (times !== undefined)
       list.push(() => done(kernel.setTimes(fd, times.accessTime, times.modifyTime), 'change', path))
+    if (owner !== undefined) list.push(() => done(kernel.setOwner(fd, owner.uid, owner.gid), 'change', path))
     return list
   }
 

@@ -14,7 +14,7 @@ export interface DirectoryCalls {
   attributes(path: VirtualPath, follow: boolean): Soon<FileAttributes>
   /** The attributes of an open file. */
   attributesOf(fd: number): Soon<FileAttributes>
-  /** Size, mode, owner, times; each is tried, the last failure is thrown. */
+  /** Size, mode, times, owner; each is tried, the last failure is thrown. */
   change(path: VirtualPath, change: AttributeChange, follow: boolean): Soon<void>
   /** As `change`, of an open file. */
   changeOf(fd: number, change: AttributeChange): Soon<void>

@@ -7,13 +7,19 @@ import type { HandleLine } from './handle-line.ts'
 /** Something the client has open. */
 export type Opened = OpenedFile | OpenedDirectory
 
+/** What a file was opened for. */
+export interface OpenedFor {
+  readonly reads: boolean
+  readonly writes: boolean
+  /** WRITEs go to the end, whatever their position. */
+  readonly appends: boolean
+}
+
 /** An open file. */
-export interface OpenedFile {
+export interface OpenedFile extends OpenedFor {
   readonly kind: 'file'
   readonly path: VirtualPath
   readonly transfer: OpenTransfer
-  readonly reads: boolean
-  readonly writes: boolean
   readonly line: HandleLine
   /** Its end has begun: nobody else may end it. */
   ending: boolean

@@ -8,7 +8,7 @@ import { createBufferPool, type BufferPool } from './buffer-pool.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { Fields } from './fields.ts'
 import { HandleLine, settle, type LineDesk } from './handle-line.ts'
-import { Handles, type Opened, type OpenedFile } from './handles.ts'
+import { Handles, type Opened, type OpenedFor } from './handles.ts'
 import { createLongNames } from './long-name.ts'
 import { extensions, operations, vendorData, vendorExtension } from './operations/index.ts'
 import type { Conversation, Operation } from './operations/operation.ts'
@@ -171,7 +171,7 @@ class Session implements Conversation, LineDesk {
 
   // What operations use.
 
-  keepFile(path: VirtualPath, transfer: OpenTransfer, can: Pick<OpenedFile, 'reads' | 'writes'>): Reply {
+  keepFile(path: VirtualPath, transfer: OpenTransfer, can: OpenedFor): Reply {
     const line = new HandleLine(this, transfer)
     return this.#keep({ kind: 'file', path, transfer, line, ending: false, ...can })
   }

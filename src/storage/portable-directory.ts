@@ -176,8 +176,8 @@ export function openPortableDirectory({ realPath, place }: OpenDirectoryOptions)
           throw fileErrorOf(errnos.EOPNOTSUPP, 'Cannot set the mode of a link')
         return calls.setMode(itself, mode)
       })
-    if (owner !== undefined) steps.push(() => calls.setOwner(itself, owner.uid, owner.gid))
     if (times !== undefined) steps.push(() => calls.setTimes(itself, times.accessTime, times.modifyTime))
+    if (owner !== undefined) steps.push(() => calls.setOwner(itself, owner.uid, owner.gid))
     return inOrder(steps)
   }
 

@@ -103,9 +103,12 @@ eachPlace('OPEN', (place) => {
     expect(await peer.status(6, one, u64(0), 'one\n')).toBe(0)
     expect(await peer.status(6, two, u64(0), 'two\n')).toBe(0)
     expect(await peer.status(6, one, u64(3), 'three\n')).toBe(0)
+    for (const position of [2n ** 53n - 1n, 2n ** 63n, 2n ** 64n - 1n]) {
+      expect(await peer.status(6, two, u64(position), 'far\n')).toBe(0)
+    }
     expect(await peer.status(4, one)).toBe(0)
     expect(await peer.status(4, two)).toBe(0)
-    expect((await get(peer, '/log')).toString()).toBe('start\none\ntwo\nthree\n')
+    expect((await get(peer, '/log')).toString()).toBe('start\none\ntwo\nthree\nfar\nfar\nfar\n')
   })
 
   it('C-27 honours the mode at creation under the umask', async () => {
@@ -123,14 +126,21 @@ eachPlace('OPEN', (place) => {
     await peer[Symbol.asyncDispose]()
   })
 
-  it('C-28 refuses to write a directory, and does not crash reading one', async () => {
+  it('C-28 refuses to write a directory; one opened for reading can be looked at and never read', async () => {
     await using peer = await greeted()
     expect(await peer.status(14, '/d', u32(0))).toBe(0)
-    for (const flags of [WRITE, WRITE | CREATE | TRUNCATE, READ | WRITE]) {
+    for (const flags of [WRITE, WRITE | CREATE | TRUNCATE, READ | WRITE, READ | CREATE]) {
       expect(await openStatus(peer, '/d', flags)).toBe(4)
     }
-    expect(await openStatus(peer, '/d', READ)).not.toBe(0)
-    expect((await peer.request(17, '/d')).type).toBe(105)
+    const handle = await peer.open('/d', READ)
+    expect(await peer.status(5, handle, u64(0), u32(100))).toBe(4)
+    expect(await peer.status(12, handle)).toBe(4)
+    expect(attributesOf(await peer.request(8, handle)).mode & 0o170000).toBe(0o040000)
+    expect(await peer.status(10, handle, attrs({ mode: 0o700 }))).toBe(0)
+    expect(attributesOf(await peer.request(17, '/d')).mode & 0o7777).toBe(0o700)
+    expect(await peer.status(6, handle, u64(0), 'x')).toBe(4)
+    expect(await peer.status(4, handle)).toBe(0)
+    expect(await peer.status(4, handle)).toBe(2)
   })
 
   it('C-29 ignores size and times in OPEN', async () => {

@@ -195,7 +195,9 @@ function expanded(raw: string, conversation: Conversation): VirtualPath {
   const { files } = conversation
   if (!raw.startsWith('~')) return virtualPath(raw, files.startDirectory)
   const slash = raw.indexOf('/')
-  const home = homeOf(slash < 0 ? raw.slice(1) : raw.slice(1, slash), conversation)
+  const name = slash < 0 ? raw.slice(1) : raw.slice(1, slash)
+  // As OpenSSH: one's own `~` is where one starts, which `-d` of sftp-server may move away from the home.
+  const home = name === '' ? files.startDirectory : homeOf(name, conversation)
   return slash < 0 ? home : virtualPath(childOf(home, raw.slice(slash + 1)))
 }
 

@@ -1,7 +1,10 @@
 import { FileError } from '../../base/errors.ts'
 import type { OpenIntent } from '../../base/file.ts'
-import { whenReady, type Soon } from '../../base/soon.ts'
+import { recovering, whenReady, type Soon } from '../../base/soon.ts'
+import type { VirtualPath } from '../../base/virtual-path.ts'
+import type { OpenTransfer, UserFiles } from '../../files/user-files.ts'
 import { readAttributes } from '../attributes.ts'
+import type { OpenedFile } from '../handles.ts'
 import { maxDataBytes, openFlag } from '../protocol.ts'
 import type { Reply } from '../reply.ts'
 import { done, fileIn, okReply, pathIn, type Operation } from './operation.ts'
@@ -19,7 +22,7 @@ export const open: Operation = {
       throw new FileError('permission-denied', 'Cannot open a file for writing in a read-only session')
     }
     const { files, handles } = conversation
-    const can = { reads: intent.read, writes: intent.write }
+    const can = { reads: intent.read, writes: intent.write, appends: intent.append }
     return {
       at: 'names',
       paths: [path],
@@ -27,7 +30,10 @@ export const open: Operation = {
       run() {
         handles.reserve()
         return orCancel(
-          () => whenReady(files.open(path, intent), (transfer) => conversation.keepFile(path, transfer, can)),
+          () =>
+            whenReady(openOrLook(files, path, intent), (transfer) =>
+              conversation.keepFile(path, transfer, can),
+            ),
           () => handles.cancel(),
         )
       },
@@ -57,7 +63,7 @@ export const write: Operation = {
   writes: true,
   begin(fields, conversation) {
     const opened = fileIn(fields, conversation)
-    const position = fields.position()
+    const position = positionFor(opened, fields.position())
     const chunks = fields.data()
     const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     if (!opened.writes) return { at: 'handle', opened, changes: false, run: refuse('bad-handle') }
@@ -67,6 +73,11 @@ export const write: Operation = {
     if (length === 0) return { at: 'handle', opened, changes: false, run: () => okReply }
     return { at: 'write', opened, position, chunks, length }
   },
+}
+
+/** What is appended goes to the end, whatever position the client names: also one that we could not use. */
+function positionFor({ appends }: OpenedFile, position: number): number {
+  return appends && (position < 0 || !Number.isSafeInteger(position + maxDataBytes)) ? 0 : position
 }
 
 /** CLOSE: waits for what was asked of the handle before; from now on the handle names nothing. */
@@ -119,6 +130,34 @@ export const fsetstat: Operation = {
   },
 }
 
+/** As OpenSSH, a directory opened for reading gets a handle: FSTAT and FSETSTAT work on it, and no READ does. */
+function openOrLook(files: UserFiles, path: VirtualPath, intent: OpenIntent): Soon<OpenTransfer> {
+  return recovering<OpenTransfer>(
+    () => files.open(path, intent),
+    (error) => {
+      const isDirectory = error instanceof FileError && error.code === 'is-a-directory'
+      if (!isDirectory || intent.write || intent.create) throw error
+      return whenReady(files.attributes(path, { follow: true }), () => openDirectory(files, path))
+    },
+  )
+}
+
+function openDirectory(files: UserFiles, path: VirtualPath): OpenTransfer {
+  const refuseBytes = refuse('is-a-directory')
+  const nothing = (): void => {}
+  return {
+    read: refuseBytes,
+    write: refuseBytes,
+    attributes: () => files.attributes(path, { follow: true }),
+    change: (change) => files.change(path, change, { follow: true }),
+    sync: () => {
+      throw new FileError('not-found', 'Cannot sync what is not an open file')
+    },
+    close: nothing,
+    interrupt: nothing,
+  }
+}
+
 /** No flag at all means reading, as O_RDONLY is 0; flags that only make sense for writing are dropped without it. */
 function intentOf(flags: number, mode = 0o666): OpenIntent {
   const writes = (flags & openFlag.write) !== 0
@@ -148,7 +187,7 @@ export function orCancel<T>(action: () => T | Promise<T>, cancel: () => void): T
   }
 }
 
-function refuse(code: 'bad-handle' | 'bad-message'): () => never {
+function refuse(code: 'bad-handle' | 'bad-message' | 'is-a-directory'): () => never {
   return () => {
     throw new FileError(code, 'Cannot do this with the open file')
   }

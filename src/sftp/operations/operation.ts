@@ -2,7 +2,7 @@ import { FileError } from '../../base/errors.ts'
 import { virtualPath, type VirtualPath } from '../../base/virtual-path.ts'
 import type { OpenTransfer, UserFiles, UserListing } from '../../files/user-files.ts'
 import type { Fields } from '../fields.ts'
-import type { Handles, Opened, OpenedFile } from '../handles.ts'
+import type { Handles, Opened, OpenedFile, OpenedFor } from '../handles.ts'
 import type { People } from '../people.ts'
 import { statusReply, type Reply } from '../reply.ts'
 import { okStatus } from '../status.ts'
@@ -29,7 +29,7 @@ export interface Conversation {
   readonly readOnly: boolean
   readonly mostHandles: number
   /** Gives what was opened a handle; what was opened for a session that is over is ended at once. */
-  keepFile(path: VirtualPath, transfer: OpenTransfer, can: Pick<OpenedFile, 'reads' | 'writes'>): Reply
+  keepFile(path: VirtualPath, transfer: OpenTransfer, can: OpenedFor): Reply
   keepDirectory(path: VirtualPath, listing: UserListing): Reply
 }
 
