@@ -20,3 +20,16 @@ export function recovering<T>(action: () => Soon<T>, recover: (error: unknown) =
     return recover(error)
   }
 }
+
+/** Runs `step` until it says false: in this turn for as long as its answers are here. */
+export function repeating(step: () => Soon<boolean>): Soon<void> {
+  for (;;) {
+    const more = step()
+    if (more instanceof Promise) return repeatingLater(step, more)
+    if (!more) return undefined
+  }
+}
+
+async function repeatingLater(step: () => Soon<boolean>, first: Promise<boolean>): Promise<void> {
+  for (let more = await first; more; more = await step());
+}

@@ -1,12 +1,14 @@
 import { FileError } from '../base/errors.ts'
 import type { OpenIntent } from '../base/file.ts'
+import { recovering, whenReady, type Soon } from '../base/soon.ts'
+import { inOrder } from '../native/in-order.ts'
 import type { OpenFile } from './backend.ts'
 import type { SharedFile } from './shared-files.ts'
 
 /** Who made a handle. */
 export interface HandleOwner {
   /** Gives the shared file back. */
-  release(): Promise<void>
+  release(): Soon<void>
   /** Hears of what could not be read. */
   onError(error: unknown): void
 }
@@ -31,48 +33,49 @@ export function createEncryptedFile(file: SharedFile, intent: OpenIntent, owner:
     },
     attributes() {
       mustBeOpen()
-      return file.queue.run(async () => ({
-        ...(await file.place.file.attributes()),
-        size: file.content.size,
-      }))
+      return file.queue.run(() =>
+        whenReady(file.place.file.attributes(), (attributes) => ({
+          ...attributes,
+          size: file.content.size,
+        })),
+      )
     },
     change(change) {
       mustBeOpen()
       const { size, ...rest } = change
       if (size !== undefined && !intent.write)
         throw new FileError('bad-message', 'Cannot change the size: opened to read only')
-      return file.queue.run(async () => {
-        if (size !== undefined) await file.content.resize(size)
+      return file.queue.run(() =>
         // What is held back would change the times when it is written later.
-        if (intent.write) await file.content.flush()
-        if (Object.keys(rest).length > 0) await file.place.file.change(rest)
-      })
+        whenReady(size === undefined ? undefined : file.content.resize(size), () =>
+          whenReady(intent.write ? file.content.flush() : undefined, () =>
+            Object.keys(rest).length > 0 ? file.place.file.change(rest) : undefined,
+          ),
+        ),
+      )
     },
     sync() {
       mustBeOpen()
-      return file.queue.run(async () => {
-        if (intent.write) await file.content.flush()
-        await file.place.file.sync()
-      })
+      return file.queue.run(() =>
+        whenReady(intent.write ? file.content.flush() : undefined, () => file.place.file.sync()),
+      )
     },
-    async close() {
+    close() {
       mustBeOpen()
       open = false
-      try {
-        if (intent.write) await file.queue.run(() => file.content.flush())
-      } finally {
-        await owner.release()
-      }
+      const flush = () => (intent.write ? file.queue.run(() => file.content.flush()) : undefined)
+      return inOrder([flush, () => owner.release()])
     },
   }
 
-  async function read(into: Buffer, position: number): Promise<number> {
-    try {
-      return await file.content.read(into, position)
-    } catch (error) {
-      owner.onError(error)
-      throw error
-    }
+  function read(into: Buffer, position: number): Soon<number> {
+    return recovering(
+      () => file.content.read(into, position),
+      (error) => {
+        owner.onError(error)
+        throw error
+      },
+    )
   }
 
   function mustBeOpen(): void {

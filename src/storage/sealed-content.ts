@@ -1,4 +1,6 @@
 import { FileError } from '../base/errors.ts'
+import { repeating, whenReady, type Soon } from '../base/soon.ts'
+import { closing } from '../native/in-order.ts'
 import type { OpenFile } from './backend.ts'
 import {
   chunkBytes,
@@ -18,14 +20,19 @@ import {
   type SealedState,
 } from './sealed-format.ts'
 
-/** The plain content of one encrypted file. Calls come one at a time: whoever holds it sees to that. */
+/**
+ * The plain content of one encrypted file. Calls come one at a time: whoever holds it sees to that.
+ *
+ * What lies below answers at once on a fast disk, and then so does this: a turn of promises for each request of a
+ * client would cost as much as encrypting it, and its answers would leave one by one.
+ */
 export interface SealedContent {
   readonly size: number
-  read(into: Buffer, position: number): Promise<number>
-  write(chunks: readonly Buffer[], position: number): Promise<void>
-  resize(size: number): Promise<void>
+  read(into: Buffer, position: number): Soon<number>
+  write(chunks: readonly Buffer[], position: number): Soon<void>
+  resize(size: number): Soon<void>
   /** Puts down what is held back, and that the file is complete. */
-  flush(): Promise<void>
+  flush(): Soon<void>
 }
 
 /** Reading and writing behind a content; the owner may hand in a better handle later. */
@@ -38,7 +45,7 @@ export interface SealedPlace {
 export interface ChunkWorkshop {
   readonly sealer: ChunkSealer
   /** Lends a buffer with room for a run of sealed chunks until `action` is over. */
-  withBuffer<T>(action: (room: Buffer) => Promise<T>): Promise<T>
+  withBuffer<T>(action: (room: Buffer) => Soon<T>): Soon<T>
 }
 
 /** Creates one, for all files of a server. It keeps a few buffers; more are made while more work at once. */
@@ -46,13 +53,12 @@ export function createChunkWorkshop(sealer: ChunkSealer = createChunkSealer()): 
   const idle: Buffer[] = []
   return {
     sealer,
-    async withBuffer(action) {
+    withBuffer(action) {
       const room = idle.pop() ?? Buffer.allocUnsafeSlow(mostAtOnce * (chunkBytes + chunkOverhead))
-      try {
-        return await action(room)
-      } finally {
+      const giveBack = (): void => {
         if (idle.length < mostIdle) idle.push(room)
       }
+      return closing(giveBack, () => action(room))
     },
   }
 }
@@ -124,143 +130,170 @@ class Content implements SealedContent {
     return this.#size
   }
 
-  async read(into: Buffer, position: number): Promise<number> {
+  read(into: Buffer, position: number): Soon<number> {
     const end = Math.min(position + into.length, this.#size)
     let at = position
-    const take = (plain: Buffer): number => {
+    const take = (plain: Buffer): void => {
       const from = at % chunkBytes
-      const taken = plain.copy(into, at - position, from, Math.min(plain.length, from + end - at))
-      at += taken
-      return taken
+      at += plain.copy(into, at - position, from, Math.min(plain.length, from + end - at))
     }
-    for (let left = end - at; left > 0; left = end - at) {
+    const chunks = repeating(() => {
+      if (at >= end) return false
       const index = Math.floor(at / chunkBytes)
       const known = this.#dirty.get(index)?.bytes ?? this.#latestOf(index)
-      if (known === undefined) await this.#fetch(index, this.#cleanFrom(index, end), take)
-      else take(known)
-    }
-    return Math.max(0, at - position)
+      if (known === undefined)
+        return whenReady(this.#fetch(index, this.#cleanFrom(index, end), take), () => true)
+      take(known)
+      return true
+    })
+    return whenReady(chunks, () => Math.max(0, at - position))
   }
 
-  async write(chunks: readonly Buffer[], position: number): Promise<void> {
-    if (position > this.#size) await this.#fill(position)
+  write(chunks: readonly Buffer[], position: number): Soon<void> {
+    const filled = position > this.#size ? this.#fill(position) : undefined
+    return whenReady(filled, () => whenReady(this.#take(chunks, position), () => this.#settle()))
+  }
+
+  resize(size: number): Soon<void> {
+    if (size > this.#size) return whenReady(this.#fill(size), () => this.#settle())
+    if (size === this.#size) return undefined
+    const last = Math.floor(size / chunkBytes)
+    const rest = size % chunkBytes
+    const touched = rest === 0 ? undefined : this.#touch(last, 1, 0)
+    return whenReady(touched, (dirty) => {
+      const bytes = dirty === undefined ? undefined : Buffer.alloc(chunkBytes)
+      if (bytes !== undefined) dirty?.bytes.copy(bytes, 0, 0, rest)
+      return whenReady(this.#cutTo(last), () => {
+        this.#size = size
+        if (bytes !== undefined) this.#dirty.set(last, { bytes, done: false })
+      })
+    })
+  }
+
+  flush(): Soon<void> {
+    return whenReady(this.#writeOut([...this.#dirty.keys()], true), () => {
+      this.#free.length = 0
+      const state = { at: 'complete', size: this.#size } as const
+      const header = this.#header
+      if (header.on === 'memory') return this.#writeHeader(header.userKey, state)
+      if (header.state.at !== 'complete' || header.state.size !== this.#size) return this.#writeState(state)
+    })
+  }
+
+  /** Copies what a client wrote into the chunks it belongs to. */
+  #take(chunks: readonly Buffer[], position: number): Soon<void> {
     let at = position
-    for (const chunk of chunks) {
-      for (let from = 0; from < chunk.length;) {
-        const index = Math.floor(at / chunkBytes)
-        const inside = at % chunkBytes
-        const length = Math.min(chunk.length - from, chunkBytes - inside)
-        const dirty = await this.#touch(index, inside, length)
+    let from = 0
+    let next = 0
+    return repeating(() => {
+      const chunk = chunks[next]
+      if (chunk === undefined) return false
+      if (from === chunk.length) {
+        from = 0
+        next += 1
+        return true
+      }
+      const inside = at % chunkBytes
+      const length = Math.min(chunk.length - from, chunkBytes - inside)
+      return whenReady(this.#touch(Math.floor(at / chunkBytes), inside, length), (dirty) => {
         chunk.copy(dirty.bytes, inside, from, from + length)
         dirty.done = inside + length === chunkBytes
         at += length
         from += length
         if (at > this.#size) this.#size = at
-      }
-    }
-    await this.#settle()
-  }
-
-  async resize(size: number): Promise<void> {
-    if (size > this.#size) {
-      await this.#fill(size)
-      return this.#settle()
-    }
-    if (size === this.#size) return
-    const last = Math.floor(size / chunkBytes)
-    const rest = size % chunkBytes
-    const kept = rest === 0 ? undefined : Buffer.from((await this.#touch(last, 1, 0)).bytes.subarray(0, rest))
-    await this.#cutTo(last)
-    this.#size = size
-    if (kept === undefined) return
-    const bytes = Buffer.alloc(chunkBytes)
-    kept.copy(bytes)
-    this.#dirty.set(last, { bytes, done: false })
-  }
-
-  async flush(): Promise<void> {
-    await this.#writeOut([...this.#dirty.keys()], true)
-    this.#free.length = 0
-    const state = { at: 'complete', size: this.#size } as const
-    const header = this.#header
-    if (header.on === 'memory') {
-      await this.#place.file.write([writeHeader({ keys: this.#keys, state }, header.userKey)], 0)
-      this.#header = { on: 'disk', state }
-    } else if (header.state.at !== 'complete' || header.state.size !== this.#size) {
-      await this.#writeState(state)
-    }
+        return true
+      })
+    })
   }
 
   /** Forgets every chunk from `index` on, in memory and on the disk. */
-  async #cutTo(index: number): Promise<void> {
+  #cutTo(index: number): Soon<void> {
     for (const dirty of [...this.#dirty.keys()]) if (dirty >= index) this.#dirty.delete(dirty)
     this.#latest = undefined
-    if (this.#header.on === 'memory') return
+    if (this.#header.on === 'memory') return undefined
+    const { file } = this.#place
     // First that the file may be short, then cutting it: whenever this ends, what is there is readable.
     const whole = index * chunkBytes
-    await this.#writeState({ at: 'writing', size: Math.min(whole, this.#header.state.size) })
-    const { size } = await this.#place.file.attributes()
-    if (plainSizeOf(size) > whole) await this.#place.file.change({ size: sealedSizeOf(whole) })
-  }
-
-  /** Chunk `index` in a form that takes `length` bytes at `inside`: what is kept of it is there. */
-  async #touch(index: number, inside: number, length: number): Promise<DirtyChunk> {
-    const known = this.#dirty.get(index)
-    const existing = this.#lengthOf(index)
-    const dirty = known ?? { bytes: this.#bufferFor(length), done: false }
-    if (known === undefined && existing > 0 && (inside > 0 || length < existing)) {
-      const latest = this.#latestOf(index)
-      if (latest === undefined) await this.#fetch(index, 1, (plain) => plain.copy(dirty.bytes))
-      else latest.copy(dirty.bytes)
-    }
-    if (this.#latest?.index === index) this.#latest = undefined
-    this.#dirty.delete(index)
-    this.#dirty.set(index, dirty)
-    return dirty
-  }
-
-  /** Chunks that are done go to the disk; of the others the latest few wait for more. */
-  async #settle(): Promise<void> {
-    const waiting = [...this.#dirty].filter(([, { done }]) => !done)
-    const tooMany = waiting.slice(0, Math.max(0, waiting.length - mostWaiting))
-    const done = [...this.#dirty].filter((entry) => entry[1].done)
-    await this.#writeOut(
-      [...done, ...tooMany].map(([index]) => index),
-      false,
+    const announced = this.#writeState({ at: 'writing', size: Math.min(whole, this.#header.state.size) })
+    return whenReady(announced, () =>
+      whenReady(file.attributes(), ({ size }) =>
+        plainSizeOf(size) > whole ? file.change({ size: sealedSizeOf(whole) }) : undefined,
+      ),
     )
   }
 
-  async #fill(size: number): Promise<void> {
+  /** Chunk `index` in a form that takes `length` bytes at `inside`: what is kept of it is there. */
+  #touch(index: number, inside: number, length: number): Soon<DirtyChunk> {
+    const known = this.#dirty.get(index)
+    const existing = this.#lengthOf(index)
+    const dirty = known ?? { bytes: this.#bufferFor(length), done: false }
+    const begin = (): DirtyChunk => {
+      if (this.#latest?.index === index) this.#latest = undefined
+      this.#dirty.delete(index)
+      this.#dirty.set(index, dirty)
+      return dirty
+    }
+    if (known !== undefined || existing === 0 || (inside === 0 && length >= existing)) return begin()
+    const latest = this.#latestOf(index)
+    if (latest === undefined)
+      return whenReady(
+        this.#fetch(index, 1, (plain) => plain.copy(dirty.bytes)),
+        begin,
+      )
+    latest.copy(dirty.bytes)
+    return begin()
+  }
+
+  /** Chunks that are done go to the disk; of the others the latest few wait for more. */
+  #settle(): Soon<void> {
+    const done: number[] = []
+    const waiting: number[] = []
+    for (const [index, dirty] of this.#dirty) (dirty.done ? done : waiting).push(index)
+    if (waiting.length > mostWaiting) done.push(...waiting.slice(0, waiting.length - mostWaiting))
+    return done.length === 0 ? undefined : this.#writeOut(done, false)
+  }
+
+  #fill(size: number): Soon<void> {
     if (size - this.#size > mostGapBytes)
       throw new FileError('too-large', 'Cannot fill so large a gap in an encrypted file')
-    while (this.#size < size) {
+    return repeating(() => {
+      if (this.#size >= size) return false
       const index = Math.floor(this.#size / chunkBytes)
-      const dirty = await this.#touch(index, this.#size % chunkBytes, 0)
-      this.#size = Math.min(size, (index + 1) * chunkBytes)
-      dirty.done = this.#size % chunkBytes === 0
-      if (this.#dirty.size >= mostAtOnce) await this.#settle()
-    }
+      return whenReady(this.#touch(index, this.#size % chunkBytes, 0), (dirty) => {
+        this.#size = Math.min(size, (index + 1) * chunkBytes)
+        dirty.done = this.#size % chunkBytes === 0
+        const settled = this.#dirty.size >= mostAtOnce ? this.#settle() : undefined
+        return whenReady(settled, () => true)
+      })
+    })
   }
 
   /** Seals the chunks `indexes` and writes neighbours together. With `last` nothing else is left to write. */
-  async #writeOut(indexes: readonly number[], last: boolean): Promise<void> {
+  #writeOut(indexes: readonly number[], last: boolean): Soon<void> {
     const sorted = [...indexes].sort((one, two) => one - two)
-    for (let from = 0; from < sorted.length;) {
+    let from = 0
+    return repeating(() => {
+      if (from === sorted.length) return false
       const first = sorted[from] ?? 0
       let to = from + 1
       while (to < sorted.length && to - from < mostAtOnce && sorted[to] === first + to - from) to += 1
-      await this.#writeRun(sorted.slice(from, to), last && from === 0 && to === sorted.length)
+      const run = sorted.slice(from, to)
       from = to
-    }
+      return whenReady(this.#writeRun(run, last && run.length === sorted.length), () => true)
+    })
   }
 
-  async #writeRun(run: readonly number[], whole: boolean): Promise<void> {
-    await this.#place.chunks.withBuffer((room) => this.#writeSealed(run, whole, this.#sealRun(run, room)))
-    for (const index of run) {
-      const done = this.#dirty.get(index)?.bytes
-      if (done !== undefined && this.#free.length < mostAtOnce / 2) this.#free.push(done)
-      this.#dirty.delete(index)
-    }
+  #writeRun(run: readonly number[], whole: boolean): Soon<void> {
+    const written = this.#place.chunks.withBuffer((room) =>
+      this.#writeSealed(run, whole, this.#sealRun(run, room)),
+    )
+    return whenReady(written, () => {
+      for (const index of run) {
+        const done = this.#dirty.get(index)?.bytes
+        if (done !== undefined && this.#free.length < mostAtOnce / 2) this.#free.push(done)
+        this.#dirty.delete(index)
+      }
+    })
   }
 
   #sealRun(run: readonly number[], room: Buffer): Buffer {
@@ -275,18 +308,15 @@ class Content implements SealedContent {
     return room.subarray(0, end)
   }
 
-  async #writeSealed(run: readonly number[], whole: boolean, sealed: Buffer): Promise<void> {
+  #writeSealed(run: readonly number[], whole: boolean, sealed: Buffer): Soon<void> {
     const first = run[0] ?? 0
     const header = this.#header
     if (header.on === 'memory' && first === 0) {
       // A small new file is one write: its header, complete, and its chunks.
       const state = whole ? ({ at: 'complete', size: this.#size } as const) : nothingYet
-      await this.#place.file.write([writeHeader({ keys: this.#keys, state }, header.userKey), sealed], 0)
-      this.#header = { on: 'disk', state }
-    } else {
-      await this.#announceGrowth(run)
-      await this.#place.file.write([sealed], chunkOffset(first))
+      return this.#writeHeader(header.userKey, state, sealed)
     }
+    return whenReady(this.#announceGrowth(run), () => this.#place.file.write([sealed], chunkOffset(first)))
   }
 
   /** A buffer of zeros, or of anything when all of it is about to be written. New memory costs more than sealing. */
@@ -297,23 +327,28 @@ class Content implements SealedContent {
   }
 
   /** Before the file grows its header says that it may. */
-  async #announceGrowth(run: readonly number[]): Promise<void> {
+  #announceGrowth(run: readonly number[]): Soon<void> {
     const header = this.#header
-    if (header.on === 'memory') {
-      await this.#place.file.write([writeHeader({ keys: this.#keys, state: nothingYet }, header.userKey)], 0)
-      this.#header = { on: 'disk', state: nothingYet }
-      return
-    }
+    if (header.on === 'memory') return this.#writeHeader(header.userKey, nothingYet)
     const end = Math.min(((run.at(-1) ?? 0) + 1) * chunkBytes, this.#size)
     if (header.state.at === 'complete' && end > header.state.size)
       // The chunk that the file ended in is about to be written anew: only those before it are sure to stay.
-      await this.#writeState({ at: 'writing', size: header.state.size - (header.state.size % chunkBytes) })
+      return this.#writeState({ at: 'writing', size: header.state.size - (header.state.size % chunkBytes) })
   }
 
-  async #writeState(state: SealedState): Promise<void> {
+  /** Writes the header of a new file, and what follows it in the same write. */
+  #writeHeader(userKey: Buffer, state: SealedState, ...chunks: readonly Buffer[]): Soon<void> {
+    const header = writeHeader({ keys: this.#keys, state }, userKey)
+    return whenReady(this.#place.file.write([header, ...chunks], 0), () => {
+      this.#header = { on: 'disk', state }
+    })
+  }
+
+  #writeState(state: SealedState): Soon<void> {
     const { bytes, offset } = statePatch(this.#keys, state)
-    await this.#place.file.write([bytes], offset)
-    this.#header = { on: 'disk', state }
+    return whenReady(this.#place.file.write([bytes], offset), () => {
+      this.#header = { on: 'disk', state }
+    })
   }
 
   /** How many chunks from `index` on up to `end` have to come from the disk. */
@@ -325,20 +360,22 @@ class Content implements SealedContent {
   }
 
   /** Fetches `count` chunks in one read and gives the plain bytes of each to `take`, who does not keep them. */
-  async #fetch(index: number, count: number, take: (plain: Buffer) => number): Promise<void> {
-    await this.#place.chunks.withBuffer(async (room) => {
-      const last = index + count - 1
-      const length = chunkOffset(last) + this.#lengthOf(last) + chunkOverhead - chunkOffset(index)
-      const read = await readFully(this.#place.file, room.subarray(0, length), chunkOffset(index))
-      for (let from = 0, one = index; one <= last; one += 1) {
-        const end = from + this.#lengthOf(one) + chunkOverhead
-        const sealed = room.subarray(Math.min(read, from), Math.min(read, end))
-        const plain = this.#place.chunks.sealer.open(this.#keys, one, sealed)
-        take(plain)
-        if (one === last) this.#remember(one, plain)
-        from = end
-      }
-    })
+  #fetch(index: number, count: number, take: (plain: Buffer) => void): Soon<void> {
+    const { file, chunks } = this.#place
+    const last = index + count - 1
+    const length = chunkOffset(last) + this.#lengthOf(last) + chunkOverhead - chunkOffset(index)
+    return chunks.withBuffer((room) =>
+      whenReady(readFully(file, room.subarray(0, length), chunkOffset(index)), (read) => {
+        for (let from = 0, one = index; one <= last; one += 1) {
+          const end = from + this.#lengthOf(one) + chunkOverhead
+          const sealed = room.subarray(Math.min(read, from), Math.min(read, end))
+          const plain = chunks.sealer.open(this.#keys, one, sealed)
+          take(plain)
+          if (one === last) this.#remember(one, plain)
+          from = end
+        }
+      }),
+    )
   }
 
   #remember(index: number, plain: Buffer): void {
@@ -359,11 +396,12 @@ class Content implements SealedContent {
 const nothingYet: SealedState = { at: 'writing', size: 0 }
 
 /** Throws when chunk `index`, of `length` plain bytes, is not what was written there. */
-async function checkChunk(place: SealedPlace, keys: FileKeys, index: number, length: number): Promise<void> {
-  await place.chunks.withBuffer(async (room) => {
+function checkChunk(place: SealedPlace, keys: FileKeys, index: number, length: number): Soon<void> {
+  return place.chunks.withBuffer((room) => {
     const sealed = room.subarray(0, length + chunkOverhead)
-    const read = await readFully(place.file, sealed, chunkOffset(index))
-    place.chunks.sealer.open(keys, index, sealed.subarray(0, read))
+    return whenReady(readFully(place.file, sealed, chunkOffset(index)), (read) => {
+      place.chunks.sealer.open(keys, index, sealed.subarray(0, read))
+    })
   })
 }
 
@@ -404,12 +442,13 @@ async function withoutTornChunks(
 }
 
 /** Reads until `into` is full or the file ends; the number of bytes read. */
-export async function readFully(file: OpenFile, into: Buffer, position: number): Promise<number> {
+export function readFully(file: OpenFile, into: Buffer, position: number): Soon<number> {
   let length = 0
-  while (length < into.length) {
-    const read = await file.read(into.subarray(length), position + length)
-    if (read === 0) break
-    length += read
-  }
-  return length
+  const all = repeating(() =>
+    whenReady(file.read(into.subarray(length), position + length), (read) => {
+      length += read
+      return read > 0 && length < into.length
+    }),
+  )
+  return whenReady(all, () => length)
 }

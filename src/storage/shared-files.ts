@@ -1,3 +1,4 @@
+import type { Soon } from '../base/soon.ts'
 import type { OpenFile } from './backend.ts'
 import {
   createChunkWorkshop,
@@ -29,7 +30,7 @@ export interface SharedFiles {
     make: (place: SealedPlace) => Promise<SealedContent>,
   ): Promise<SharedFile>
   /** One holder fewer; after the last the handle is closed. */
-  release(file: SharedFile): Promise<void>
+  release(file: SharedFile): Soon<void>
   find(identity: string): SharedFile | undefined
 }
 
@@ -59,13 +60,13 @@ export function createSharedFiles(chunks: ChunkWorkshop = createChunkWorkshop())
         throw error
       }
     },
-    async release(file) {
+    release(file) {
       const held = table.get(file.identity)
-      if (held?.ready !== file) return
+      if (held?.ready !== file) return undefined
       held.holders -= 1
-      if (held.holders > 0) return
+      if (held.holders > 0) return undefined
       table.delete(file.identity)
-      await file.queue.run(async () => held.place.file.close())
+      return file.queue.run(() => held.place.file.close())
     },
     find: (identity) => table.get(identity)?.ready,
   }
