@@ -137,10 +137,12 @@ export interface ChunkSealer {
 /** Creates it, over native code where there is some. */
 export function createChunkSealer(cipher: ChunkCipher | undefined = nativeChunkCipher()): ChunkSealer {
   const gcm = cipher ?? portableCipher
+  const nextNonce = createNonces()
   return {
     seal({ dataKey: key, fileId }, index, plain, into) {
       const end = into.length - tagBytes
-      const nonce = randomFillSync(into.subarray(0, nonceBytes))
+      const nonce = into.subarray(0, nonceBytes)
+      nextNonce(nonce)
       const work = { key, nonce, bound: placeOf(fileId, index), from: plain }
       gcm.seal({ ...work, into: into.subarray(nonceBytes, end) }, into.subarray(end))
     },
@@ -154,6 +156,20 @@ export function createChunkSealer(cipher: ChunkCipher | undefined = nativeChunkC
       plain.fill(0)
       throw corrupted(`chunk ${index} is not what was written there`)
     },
+  }
+}
+
+/** Random nonces, each given once. Asking for many at a time costs as much as asking for one. */
+function createNonces(): (into: Buffer) => void {
+  const drawn = Buffer.alloc(256 * nonceBytes)
+  let next = drawn.length
+  return (into) => {
+    if (next === drawn.length) {
+      randomFillSync(drawn)
+      next = 0
+    }
+    drawn.copy(into, 0, next, next + nonceBytes)
+    next += nonceBytes
   }
 }
 
