@@ -85,10 +85,9 @@ export function createEncryptedBackend({
   /** The shared form of `sealed`, which is closed when somebody holds the same file already, or when this fails. */
   async function takeOver(sealed: OpenFile, path: VirtualPath, intent: OpenIntent): Promise<SharedFile> {
     try {
-      const attributes = await sealed.attributes()
-      const identity = identityOf(attributes, path)
+      const identity = identityOf(await sealed.attributes(), path)
       return await shared.acquire(identity, { file: sealed, writable: intent.write }, (place) =>
-        contentOf(place, attributes.size, intent),
+        contentOf(place, intent),
       )
     } catch (error) {
       await sealed.close()
@@ -97,19 +96,23 @@ export function createEncryptedBackend({
     }
   }
 
-  async function contentOf(place: SealedPlace, size: number, intent: OpenIntent): Promise<SealedContent> {
+  async function contentOf(place: SealedPlace, intent: OpenIntent): Promise<SealedContent> {
+    // Asked only now that nobody else holds the file: who wrote it may have closed it a moment ago.
+    const { size } = await place.file.attributes()
     if (size === 0) {
       // An empty file on the disk is one that was just made: every complete file has a header.
       if (intent.write) return createSealedContent(place, await asked(keys.userKey()))
       throw cutShort('it is empty')
     }
+    if (intent.write && intent.truncate) {
+      // Whatever it is now, nothing of it stays: also what does not open any more can be replaced.
+      const userKey = await asked(keys.userKey())
+      await place.file.change({ size: 0 })
+      return createSealedContent(place, userKey)
+    }
     const start = Buffer.alloc(64)
     const length = await readFully(place.file, start, 0)
     if (isSealed(start.subarray(0, length))) return openSealedContent(place, size, await userKeys())
-    if (intent.write && intent.truncate) {
-      await place.file.change({ size: 0 })
-      return createSealedContent(place, await asked(keys.userKey()))
-    }
     if (!isDare(start.subarray(0, length))) throw corrupted('it was not encrypted by us or by SFTPGo')
     if (intent.write)
       throw new FileError('unsupported', 'Cannot change a file that SFTPGo encrypted: replace it whole')

@@ -3,9 +3,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FileError } from '../../src/base/errors.ts'
+import { createLimiter } from '../../src/base/limiter.ts'
 import type { Backend } from '../../src/storage/backend.ts'
 import { backendCases } from '../../src/storage/backend-cases.ts'
 import { at, intent, put, toRead } from '../../src/storage/cases/backend-case.ts'
+import type { CallPace } from '../../src/storage/call-pace.ts'
+import type { Disks } from '../../src/storage/disks.ts'
 import { createEncryptedBackend, type EncryptionKeys } from '../../src/storage/encrypted.ts'
 import { openLocalBackend } from '../../src/storage/local.ts'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
@@ -15,6 +18,7 @@ import { userKeyOf } from '../../src/storage/user-key.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
 const userKey = randomBytes(32)
+const quick = disksAt({ inline: true, took() {}, median: () => 0 })
 const keys: EncryptionKeys = { userKey: () => userKey, passphrase: () => Buffer.from('open sesame') }
 
 describe('an encrypted backend over memory', () => {
@@ -34,11 +38,25 @@ describe('an encrypted backend over the disk', () => {
   })
 })
 
+describe('an encrypted backend over a disk that answers later', () => {
+  it.each(backendCases)('$sentence', async (one) => {
+    using folder = temporaryDirectory()
+    const backend = createEncryptedBackend({ base: slowDisk(folder.path), keys })
+    await expect(one.run(backend)).resolves.toBeUndefined()
+    await backend.close()
+  })
+})
+
 describe('an encrypted file', () => {
-  it('equals what was written, whatever is written, cut and read where', async () => {
-    const { backend } = home()
+  it.each([
+    ['in memory', () => createMemoryBackend(), 30],
+    ['on a disk', (root: string) => openLocalBackend({ root }), 10],
+    ['on a disk that answers later', slowDisk, 10],
+  ])('equals what was written, whatever is written, cut and read where: %s', async (_, place, rounds) => {
+    using folder = temporaryDirectory()
+    const backend = createEncryptedBackend({ base: place(folder.path), keys })
     const random = randomFrom(4711)
-    for (let round = 0; round < 30; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       let model: Buffer = Buffer.alloc(0)
       let file = await backend.open(at('/f'), intent({ truncate: true }))
       for (let step = 0; step < 40; step += 1) {
@@ -67,6 +85,38 @@ describe('an encrypted file', () => {
       await file.close()
       expect((await whole(backend, '/f')).equals(model)).toBe(true)
       expect((await backend.attributes(at('/f'), { follow: true })).size).toBe(model.length)
+    }
+    await backend.close()
+  })
+
+  it('answers in the same turn on a fast disk, so that the answers of a client leave together', async () => {
+    using folder = temporaryDirectory()
+    const backend = createEncryptedBackend({
+      base: openLocalBackend({ root: folder.path, disks: quick }),
+      keys,
+    })
+    const file = await backend.open(at('/f'), intent())
+    for (let index = 0; index < 5; index += 1)
+      expect(file.write([Buffer.alloc(32_768, index)], index * 32_768)).toBeUndefined()
+    expect(file.read(Buffer.alloc(32_768), 0)).toBe(32_768)
+    await file.close()
+    const reader = await backend.open(at('/f'), toRead)
+    expect(reader.read(Buffer.alloc(32_768), 100_000)).toBe(32_768)
+    await reader.close()
+    await backend.close()
+  })
+
+  it('is opened rightly while its writer closes it', async () => {
+    using folder = temporaryDirectory()
+    for (const base of [createMemoryBackend(), slowDisk(folder.path)]) {
+      const backend = createEncryptedBackend({ base, keys })
+      for (let round = 0; round < 20; round += 1) {
+        const writer = await backend.open(at('/f'), intent({ truncate: true }))
+        await writer.write([Buffer.alloc(70_000, 'x')], 0)
+        const [text] = await Promise.all([whole(backend, '/f'), writer.close()])
+        expect(text.length).toBe(70_000)
+      }
+      await backend.close()
     }
   })
 
@@ -133,6 +183,47 @@ describe('an encrypted file', () => {
     expect(traffic.read).toBeLessThanOrEqual(2 * (chunkBytes + 28))
     await reader.close()
     await base.close()
+  })
+})
+
+describe('a small encrypted file', () => {
+  const text = Buffer.from(Array.from({ length: 200 }, (_, index) => (index * index) & 0xff))
+
+  it.each([
+    ['of ours', 'ours', [] as number[]],
+    // What is left of SFTPGo's format after its header is an empty file to SFTPGo too.
+    ['of SFTPGo', 'dare', [33]],
+  ])('does not open cut at any byte: %s', async (_, format, exceptions) => {
+    const { backend, base } = home()
+    const sealed = await sealedBytes(text, format)
+    for (let cut = 0; cut < sealed.length; cut += 1) {
+      await putBytes(base, '/f', sealed.subarray(0, cut))
+      const read = await whole(backend, '/f').catch((error: unknown) => error)
+      if (exceptions.includes(cut)) expect(read, `cut at ${cut}`).toEqual(Buffer.alloc(0))
+      else expect(read, `cut at ${cut}`).toMatchObject({ code: expect.stringMatching(/cut-short|corrupted/) })
+    }
+  })
+
+  it.each(['ours', 'dare'])('does not open extended by any number of bytes: %s', async (format) => {
+    const { backend, base } = home()
+    const sealed = await sealedBytes(text, format)
+    for (let more = 1; more < 200; more += 1) {
+      await putBytes(base, '/f', Buffer.concat([sealed, sealed.subarray(-more)]))
+      await expect(whole(backend, '/f'), `${more} more`).rejects.toMatchObject({
+        code: expect.stringMatching(/cut-short|corrupted|wrong-key/),
+      })
+    }
+  })
+
+  it.each(['ours', 'dare'])('does not open with any bit of it changed: %s', async (format) => {
+    const { backend, base } = home()
+    const sealed = await sealedBytes(text, format)
+    for (let bit = 0; bit < sealed.length * 8; bit += 1) {
+      const changed = Buffer.from(sealed)
+      changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+      await putBytes(base, '/f', changed)
+      await expect(whole(backend, '/f'), `bit ${bit}`).rejects.toBeInstanceOf(FileError)
+    }
   })
 })
 
@@ -222,6 +313,17 @@ describe('an encrypted file that somebody touched', () => {
       await putBytes(base, '/f', bytes)
       await expect(whole(backend, '/f')).rejects.toMatchObject({ code: 'corrupted' })
     }
+  })
+
+  it('is replaced whole by who may write it, whatever it is', async () => {
+    const { backend, base } = home()
+    await putBytes(base, '/f', Buffer.from('nobody encrypted this '.repeat(20)))
+    await put(backend, '/f', 'new')
+    expect((await whole(backend, '/f')).toString()).toBe('new')
+    const otherKey = randomBytes(32)
+    const other = createEncryptedBackend({ base, keys: { userKey: () => otherKey } })
+    await put(other, '/f', 'newer')
+    expect((await whole(other, '/f')).toString()).toBe('newer')
   })
 
   it('refuses files that nobody encrypted', async () => {
@@ -374,6 +476,23 @@ describe('a file that SFTPGo encrypted', () => {
     await expect(whole(backend, '/f')).rejects.toMatchObject({ code: 'corrupted' })
   })
 })
+
+async function sealedBytes(text: Buffer, format: string): Promise<Buffer> {
+  if (format === 'dare') return asSftpgoWrites(text, 'open sesame', 'aes-256-gcm')
+  const { backend, base } = home()
+  await putBytes(backend, '/f', text)
+  return whole(base, '/f')
+}
+
+/** A disk whose calls all go through the pool. */
+function slowDisk(root: string): Backend {
+  return openLocalBackend({ root, disks: disksAt({ inline: false, took() {}, median: () => 9999 }) })
+}
+
+function disksAt(pace: CallPace): Disks {
+  const disk = { calls: pace, bytes: pace, limiter: createLimiter({ atOnce: 4, inLine: 1000 }) }
+  return { diskOf: () => disk }
+}
 
 /** DARE 2.0 after its public description, with SFTPGo's header before it. */
 function asSftpgoWrites(text: Buffer, passphrase: string, cipher: string): Buffer {
