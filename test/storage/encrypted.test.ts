@@ -443,6 +443,7 @@ describe('a file that SFTPGo encrypted', () => {
 
   it.each([
     ['aes-70000', 70_000],
+    ['aes-65536', 65_536],
     ['chacha-100', 100],
     ['empty', 0],
   ])('is read as Go wrote it with the sio library: %s', async (name, size) => {
