@@ -39,7 +39,7 @@ function runAlone(
   onItem: (item: KmsItem) => void,
 ): Promise<void> {
   return withAccountsAlone(configFile, async ({ config, accounts: { store }, keepers: { keepers } }) => {
-    const encrypted = createEncryptedPlaces({ keepers, log: silentLogger })
+    const encrypted = createEncryptedPlaces({ keepers, cacheTimeMs: 0, log: silentLogger })
     const operations = createKmsOperations({
       ...{ config: () => config, store, keepers, encrypted, log: silentLogger },
     })

@@ -1,9 +1,16 @@
-import { createHash } from 'node:crypto'
-import { type Clock, systemClock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { SecretError } from '../base/errors.ts'
 import type { KeyKeeper } from '../slots/kms/contract.ts'
 import { createBuiltinKeeper, createSecretboxKeeper, type LocalKeeper } from './local-keepers.ts'
-import { isEmptySecret, plainStatus, redactedStatus, Secret, type StoredSecret } from './secret.ts'
+import {
+  identityOf,
+  isEmptySecret,
+  plainStatus,
+  redactedStatus,
+  Secret,
+  type StoredSecret,
+} from './secret.ts'
+import { createWarmValues } from './warm-values.ts'
 
 /** Seals new secrets with the one configured keeper, and opens each secret with the keeper that sealed it. */
 export interface Keepers {
@@ -45,19 +52,16 @@ export interface KeepersOptions {
   readonly clock?: Clock
 }
 
-/** Most opened secrets in memory; the oldest goes first. */
-const mostCached = 10_000
-
 /**
  * Joins the local keepers and the kms plugins. A `url` that nothing answers to fails what is sealed with it, and
  * nothing else: what other keepers sealed opens all the same.
  */
 export function createKeepers(options: KeepersOptions): Keepers {
-  const { url, masterKey = '', plugins = () => [], cacheTimeMs, clock = systemClock } = options
+  const { url, masterKey = '', plugins = () => [], cacheTimeMs, clock } = options
   const secretbox = createSecretboxKeeper(masterKey)
   const builtin = createBuiltinKeeper()
   const locals: readonly LocalKeeper[] = [secretbox, builtin]
-  const cache = new Map<string, { readonly until: number; readonly opened: Promise<Secret> }>()
+  const warm = createWarmValues<Secret>({ keepMs: cacheTimeMs, ...(clock && { clock }) })
 
   return {
     current: currentName(),
@@ -85,7 +89,7 @@ export function createKeepers(options: KeepersOptions): Keepers {
         throw new SecretError('malformed', 'A redacted secret stands for another and opens nothing')
       const local = locals.find(({ status }) => status === stored.status)
       if (local !== undefined) return local.open(stored)
-      return openOnce(stored)
+      return warm.get(identityOf(stored), () => openWithPlugin(stored))
     },
     isCurrent(stored) {
       const current = findCurrent()
@@ -93,7 +97,7 @@ export function createKeepers(options: KeepersOptions): Keepers {
       if ('scheme' in current) return (stored.url ?? url) === url
       return current !== secretbox || (stored.mode ?? 0) === (masterKey === '' ? 0 : 1)
     },
-    forget: () => cache.clear(),
+    forget: () => warm.forget(),
   }
 
   function findCurrent(): LocalKeeper | PluginKeeper | undefined {
@@ -113,29 +117,6 @@ export function createKeepers(options: KeepersOptions): Keepers {
 
   function currentName(): string {
     return url === '' ? 'local' : url.slice(0, Math.max(0, url.indexOf(':')))
-  }
-
-  /** Concurrent opens of one secret are one call, and what it opened stays in memory for a while. */
-  function openOnce(stored: StoredSecret): Promise<Secret> {
-    const id = createHash('sha256').update(JSON.stringify(stored)).digest('base64')
-    const known = cache.get(id)
-    if (known !== undefined && known.until > clock.monotonic()) return known.opened
-    const opened = openWithPlugin(stored)
-    cache.delete(id)
-    // Until it is open it is shared for as long as the call takes, and after that for the time that was set.
-    cache.set(id, { until: Number.POSITIVE_INFINITY, opened })
-    opened.then(
-      () =>
-        cacheTimeMs > 0
-          ? cache.set(id, { until: clock.monotonic() + cacheTimeMs, opened })
-          : cache.delete(id),
-      () => cache.delete(id),
-    )
-    for (const oldest of cache.keys()) {
-      if (cache.size <= mostCached) break
-      cache.delete(oldest)
-    }
-    return opened
   }
 
   async function openWithPlugin(stored: StoredSecret): Promise<Secret> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { inspect } from 'node:util'
 
 /** A stored secret in SFTPGo's own form. Empty means: no secret. */
@@ -55,4 +56,9 @@ export function isEmptySecret(stored: StoredSecret | undefined): boolean {
 /** The form that is shown: that there is one, and nothing of it. */
 export function redactedSecret(stored: StoredSecret): StoredSecret {
   return isEmptySecret(stored) ? {} : { status: redactedStatus }
+}
+
+/** Tells stored secrets apart: the same for the same sealed form, and nothing about what is in it. */
+export function identityOf(stored: StoredSecret): string {
+  return createHash('sha256').update(JSON.stringify(stored)).digest('base64')
 }

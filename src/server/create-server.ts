@@ -110,7 +110,10 @@ async function openParts(
   const roster = createNotifierRoster(host)
   const events = await openEvents({ config, roster, database, log, meter }, scope)
   const keepers = openKeepers(config.settings, host)
-  const encrypted = createEncryptedPlaces({ keepers: keepers.keepers, log: log.with({ part: 'secrets' }) })
+  const encrypted = createEncryptedPlaces({
+    ...{ keepers: keepers.keepers, log: log.with({ part: 'secrets' }) },
+    cacheTimeMs: millisecondsOf(config.settings.kms.cache_time),
+  })
   const accounts = scope.own(
     openAccountWing({ config, current, database, host, keepers, events, log, meter }),
   )

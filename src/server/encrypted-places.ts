@@ -8,7 +8,8 @@ import {
 } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { Keepers } from '../secrets/keepers.ts'
-import { isEmptySecret, type StoredSecret } from '../secrets/secret.ts'
+import { identityOf, isEmptySecret, type StoredSecret } from '../secrets/secret.ts'
+import { createWarmValues, type WarmValues } from '../secrets/warm-values.ts'
 import type { Backend } from '../storage/backend.ts'
 import type { EncryptionKeys } from '../storage/encrypted.ts'
 import { backends } from '../storage/index.ts'
@@ -21,15 +22,23 @@ export interface EncryptedPlaces {
   wrap(base: Backend, filesystem: FilesystemConfig, owner: string): Backend
 }
 
+/** What encrypted places are made of. */
+export interface EncryptedPlacesOptions {
+  readonly keepers: Keepers
+  /** How long a user's key stays in memory after the session that made it asked for it: `kms.cache_time`. */
+  readonly cacheTimeMs: number
+  readonly log: Logger
+}
+
 /** Creates it; sessions over the same place share what is open, so it is made once for a server. */
 export function createEncryptedPlaces({
   keepers,
+  cacheTimeMs,
   log,
-}: {
-  readonly keepers: Keepers
-  readonly log: Logger
-}): EncryptedPlaces {
+}: EncryptedPlacesOptions): EncryptedPlaces {
   const shared = createSharedFiles()
+  // Making a key of a passphrase takes 40 ms of a core: not at every short session of a client that comes often.
+  const warm = createWarmValues<Buffer>({ keepMs: cacheTimeMs })
   const tell = sparing((message, fields) => log.error(message, fields))
   return {
     wrap(base, { cryptconfig }, owner) {
@@ -41,7 +50,7 @@ export function createEncryptedPlaces({
         )
       }
       return backends.encrypted({
-        ...{ base, shared, keys: keysOf(secret, owner, keepers, tell) },
+        ...{ base, shared, keys: keysOf(secret, owner, { keepers, warm, tell }) },
         onError(error, path) {
           if (error instanceof FileError && ofSealedBytes.has(error.code))
             tell('encrypted file not read', { owner, path, code: error.code, error: error.message })
@@ -51,8 +60,14 @@ export function createEncryptedPlaces({
   }
 }
 
+interface KeySources {
+  readonly keepers: Keepers
+  readonly warm: WarmValues<Buffer>
+  readonly tell: Tell
+}
+
 /** Keys that are opened at the first file and kept while the session lasts; a failure is tried again at the next file. */
-function keysOf(secret: StoredSecret, owner: string, keepers: Keepers, tell: Tell): EncryptionKeys {
+function keysOf(secret: StoredSecret, owner: string, { keepers, warm, tell }: KeySources): EncryptionKeys {
   let key: Promise<Buffer> | undefined
   const passphrase = async (): Promise<Buffer> => {
     try {
@@ -68,8 +83,8 @@ function keysOf(secret: StoredSecret, owner: string, keepers: Keepers, tell: Tel
   return {
     passphrase,
     userKey() {
-      key ??= passphrase()
-        .then(userKeyOf)
+      key ??= warm
+        .get(identityOf(secret), async () => userKeyOf(await passphrase()))
         .catch((error: unknown) => {
           key = undefined
           throw error

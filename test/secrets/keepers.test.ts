@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/base/clock.ts'
 import { PluginError } from '../../src/base/errors.ts'
@@ -5,6 +7,7 @@ import { createKeepers, type KeepersOptions, type PluginKeeper } from '../../src
 import { rehearseSecrets, rotateSecrets, type HeldSecret } from '../../src/secrets/rotation.ts'
 import { Secret, type StoredSecret } from '../../src/secrets/secret.ts'
 import type { KeyKeeper } from '../../src/slots/kms/contract.ts'
+import { manualClock } from '../helpers/manual-clock.ts'
 
 /** A keeper as a plugin would be: remembers under numbers, counts calls, fails on demand. */
 function plugin(scheme: string, status: string) {
@@ -34,6 +37,13 @@ function plugin(scheme: string, status: string) {
     keeper: () => (state.down ? undefined : keeper),
   }
   return { entry, state, kept }
+}
+
+/** Frees what nothing leads to any more. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void // there since the flag is set
+  collect()
 }
 
 function keepers(options: Partial<KeepersOptions> = {}) {
@@ -102,6 +112,21 @@ describe('keepers', () => {
     all.forget()
     await all.open(stored)
     expect(vault.state.calls).toBe(3)
+  })
+
+  it('keep an opened secret no longer than they may, also when nobody asks again', async () => {
+    const vault = plugin('hashivault', 'VaultTransit')
+    const clock = manualClock()
+    const all = keepers({ url: 'hashivault://k', plugins: () => [vault.entry], cacheTimeMs: 1000, clock })
+    const stored = await all.seal(new Secret('x'), 'ada')
+    const opened = new WeakRef(await all.open(stored))
+    await new Promise(setImmediate)
+    collectGarbage()
+    expect(opened.deref()).toBeDefined()
+    clock.advance(1000)
+    await new Promise(setImmediate)
+    collectGarbage()
+    expect(opened.deref()).toBeUndefined()
   })
 
   it('do not remember a failure', async () => {
