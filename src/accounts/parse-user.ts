@@ -230,6 +230,8 @@ function readSecret(reader: RecordReader): StoredSecret {
     key: reader.text('key', { most: 1024 }),
     additional_data: reader.text('additional_data', { most: 1024 }),
     mode: reader.integer('mode', { most: 16 }),
+    // Ours: without it a secret of a plugin opens only as long as kms.secrets.url stays as it was.
+    url: reader.text('url', { most: 2048 }),
   })
 }
 

@@ -119,6 +119,21 @@ describe('kms rotate and rehearse, where no server runs', () => {
     expect(JSON.stringify([lost, rotated, spoilt])).not.toContain('sesame')
   })
 
+  it('open what lies under an earlier key, also after the user was changed', async () => {
+    await using vault = await startFakeVault()
+    for (const key of ['old', 'new']) vault.addKey(key)
+    const plugins = [await vaultEntry(vault)]
+    using place = setup()
+    place.configure({ secrets: { url: 'hashivault://old' } }, plugins)
+    await place.addUser('ada')
+    place.configure({ secrets: { url: 'hashivault://new' } }, plugins)
+    expect((await place.command('user', 'set', 'ada', 'description=changed')).code).toBe(0)
+    expect(await place.json<RehearsalOutcome>('kms', 'rehearse')).toMatchObject({ ok: true, opened: 1 })
+    expect(await place.json<RotationOutcome>('kms', 'rotate')).toMatchObject({ rotated: 1 })
+    vault.deleteKey('old')
+    expect(await place.json<RehearsalOutcome>('kms', 'rehearse')).toMatchObject({ ok: true, opened: 1 })
+  })
+
   it('go on where a round over everything was cut', async () => {
     using place = setup()
     place.configure({ secrets: { url: 'builtin://' } })
