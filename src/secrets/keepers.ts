@@ -75,6 +75,7 @@ export function createKeepers(options: KeepersOptions): Keepers {
       if (!('scheme' in current)) return current.seal(secret, additionalData)
       const request = { payload: secret.reveal(), additionalData, url, masterKey }
       const sealed = await asked(current, 'seal', (keeper) => keeper.seal(request))
+      if (sealed.payload === '') throw nothingFrom(current)
       return {
         ...{ status: current.status, payload: sealed.payload, url },
         ...(sealed.key === '' ? {} : { key: sealed.key }),
@@ -126,8 +127,15 @@ export function createKeepers(options: KeepersOptions): Keepers {
       throw new SecretError('keeper-missing', `No kms plugin is configured for secrets marked "${status}"`)
     const address = stored.url ?? (url.startsWith(`${plugin.scheme}:`) ? url : '')
     const request = { payload, key, additionalData, mode, url: address, masterKey }
-    return new Secret(await asked(plugin, 'open', (keeper) => keeper.open(request)))
+    const opened = await asked(plugin, 'open', (keeper) => keeper.open(request))
+    if (opened === '') throw nothingFrom(plugin)
+    return new Secret(opened)
   }
+}
+
+/** Nothing is no secret: files encrypted with it would be readable by nobody once the keeper is well again. */
+function nothingFrom({ name }: PluginKeeper): SecretError {
+  return new SecretError('keeper-refused', `The kms plugin "${name}" gave back nothing`)
 }
 
 async function asked<T>(

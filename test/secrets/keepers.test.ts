@@ -157,6 +157,19 @@ describe('keepers', () => {
     await expect(all.open(stored)).rejects.toMatchObject({ code: 'keeper-refused' })
   })
 
+  it('take nothing for no answer, neither as a sealed secret nor as an opened one', async () => {
+    const empty: KeyKeeper = {
+      seal: async () => ({ payload: '', key: '', mode: 0 }),
+      open: async () => '',
+    }
+    const entry = { ...plugin('hashivault', 'VaultTransit').entry, keeper: () => empty }
+    const all = keepers({ url: 'hashivault://k', plugins: () => [entry] })
+    await expect(all.seal(new Secret('x'), '')).rejects.toMatchObject({ code: 'keeper-refused' })
+    await expect(all.open({ status: 'VaultTransit', payload: 'sealed' })).rejects.toMatchObject({
+      code: 'keeper-refused',
+    })
+  })
+
   it('give a plain secret as it is and refuse a redacted one', async () => {
     expect((await keepers().open({ status: 'Plain', payload: 'clear' })).reveal()).toBe('clear')
     await expect(keepers().open({ status: 'Redacted', payload: 'x' })).rejects.toMatchObject({
