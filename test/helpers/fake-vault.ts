@@ -13,6 +13,8 @@ export interface FakeVault extends AsyncDisposable {
   calls: number
   /** Answers 503 as a sealed Vault does. */
   sealed: boolean
+  /** How long it takes for each answer. */
+  delayMs: number
   addKey(name: string): void
   /** As deleting a key at the provider: what it sealed opens never again. */
   deleteKey(name: string): void
@@ -28,14 +30,16 @@ export async function startFakeVault(): Promise<FakeVault> {
     request.on('end', () => {
       fake.calls += 1
       const [status, answer] = answerTo(request.url ?? '', request.headers['x-vault-token'], chunks)
-      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
+      setTimeout(() => {
+        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
+      }, fake.delayMs)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   // A server that listens on an address has one.
   const { port } = server.address() as AddressInfo
   const fake: FakeVault = {
-    ...{ url: `http://127.0.0.1:${port}`, token, calls: 0, sealed: false },
+    ...{ url: `http://127.0.0.1:${port}`, token, calls: 0, sealed: false, delayMs: 0 },
     addKey: (name) => void keys.set(name, randomBytes(32)),
     deleteKey: (name) => void keys.delete(name),
     async [Symbol.asyncDispose]() {
