@@ -1,5 +1,6 @@
-import { fstatSync, write as writeFile } from 'node:fs'
+import { constants, fstatSync, openSync, write as writeFile } from 'node:fs'
 import { Socket } from 'node:net'
+import { isatty } from 'node:tty'
 
 /** A place for lines that never makes the caller wait. */
 export interface BoundedOutput {
@@ -19,7 +20,20 @@ const mostWaiting = 4 * 1024 * 1024
  */
 export function openBoundedOutput(fd: number): BoundedOutput {
   const kind = fstatSync(fd)
-  return kind.isFIFO() || kind.isSocket() ? throughSocket(fd) : throughPool(fd)
+  if (kind.isFIFO() || kind.isSocket()) return throughSocket(fd)
+  return throughPool(isatty(fd) ? unblockingTerminal(fd) : fd)
+}
+
+/**
+ * The same terminal opened once more, so that a write to one that is stopped (Ctrl-S) fails and is tried again: a
+ * thread that waits inside such a write would keep the process from ending. A mode set on `fd` itself would be the shell's too.
+ */
+function unblockingTerminal(fd: number): number {
+  try {
+    return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
+  } catch {
+    return fd // not Linux, or the terminal of somebody else
+  }
 }
 
 function throughSocket(fd: number): BoundedOutput {
