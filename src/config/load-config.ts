@@ -53,9 +53,10 @@ export function loadConfig(
   } catch (error) {
     const place: Place = { in: 'file', file, line: 1, column: 1 }
     const message = `cannot be read (${messageOf(error)}); "sftpgo-ts init" writes one`
+    const said = readEnvironment(dirname(path), environment).variables['SFTPGO_STATE_DIR']
     return {
       config: undefined,
-      stateFolder: stateFolderOf(path, ''),
+      stateFolder: stateFolderOf(path, said),
       problems: [{ code: 'file-unreadable', path: [], place, message }],
     }
   }
@@ -74,17 +75,13 @@ export function checkConfig(
   const folder = dirname(resolve(file))
   const source = parseConfigSource(file, text)
   const environment = readEnvironment(folder, options.environment ?? {})
-  if (source.problems.length > 0)
-    return {
-      config: undefined,
-      stateFolder: stateFolderOf(resolve(file), ''),
-      problems: [...source.problems, ...environment.problems],
-    }
   const merged = merge(source, environment)
+  const { value } = merged
+  // Also of a text with mistakes: commands must find the server that runs with its older form.
+  const stateFolder = stateFolderOf(resolve(file), childOf(value, 'state_dir'))
+  if (source.problems.length > 0)
+    return { config: undefined, stateFolder, problems: [...source.problems, ...environment.problems] }
   const placed = placing(source, merged.origins)
-  const value = merged.value
-  const said = childOf(value, 'state_dir')
-  const stateFolder = stateFolderOf(resolve(file), typeof said === 'string' ? said : '')
   const problems: Problem[] = [...environment.problems, ...merged.problems]
   problems.push(...takeUnsupported(value).map((problem) => placed(problem)))
   takeEmptyChecksums(value)
@@ -122,8 +119,8 @@ export function checkConfig(
 }
 
 /** The state folder of a configuration: what it says, or NAME.state beside it. */
-function stateFolderOf(file: string, said: string): string {
-  return said === ''
+function stateFolderOf(file: string, said: unknown): string {
+  return typeof said !== 'string' || said === ''
     ? join(dirname(file), `${basename(file, extname(file))}.state`)
     : resolve(dirname(file), said)
 }
@@ -166,7 +163,7 @@ interface Merged {
 /** A copy of what the file says with the environment's settings in their places. */
 function merge(source: ConfigSource, environment: Parameters<typeof overridesOf>[0]): Merged {
   const { overrides, problems } = overridesOf(environment)
-  const value = structuredClone(source.value)
+  const value = structuredClone(source.value === undefined ? {} : source.value)
   const origins = new Map<string, Place>()
   const appended = new Map<string, number>()
   for (const override of overrides) set(value, settled(value, override, appended), override, origins)
