@@ -1,10 +1,11 @@
 import { readFileSync, readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { messageOf } from '../base/errors.ts'
 import { nearestName } from './nearest-name.ts'
 import type { Place, Problem, SettingPath } from './problems.ts'
 import { type SettingSchema, rootSchema, typesOf } from './setting-schema.ts'
+import { unsupportedVariable } from './unsupported-keys.ts'
 
 /** Variables of the process, or of a file. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -18,6 +19,8 @@ export interface Override {
 
 /** The environment with what `env.d/` adds: a variable that is set already is never replaced. */
 export interface FullEnvironment {
+  /** The folder of the configuration: relative paths in variables are relative to it, as those in the file are. */
+  readonly folder: string
   readonly variables: Environment
   /** The file each added variable came from. */
   readonly files: ReadonlyMap<string, string>
@@ -49,7 +52,7 @@ export function readEnvironment(folder: string, environment: Environment): FullE
       })
     }
   }
-  return { variables, files, problems }
+  return { folder, variables, files, problems }
 }
 
 function envFiles(folder: string): string[] {
@@ -64,7 +67,11 @@ function envFiles(folder: string): string[] {
 }
 
 /** Settings in `SFTPGO_SECTION__KEY__0__KEY` variables, in the order of their paths; what cannot be one is a problem. */
-export function overridesOf({ variables, files }: Pick<FullEnvironment, 'variables' | 'files'>): {
+export function overridesOf({
+  variables,
+  files,
+  folder,
+}: Pick<FullEnvironment, 'variables' | 'files' | 'folder'>): {
   overrides: Override[]
   problems: Problem[]
 } {
@@ -76,7 +83,7 @@ export function overridesOf({ variables, files }: Pick<FullEnvironment, 'variabl
     const place: Place =
       file === undefined ? { in: 'variable', variable } : { in: 'variable', variable, file }
     const parts = variable.slice('SFTPGO_'.length).split('__')
-    const found = resolveSetting(parts, text)
+    const found = resolveSetting(parts, text, folder)
     if ('problem' in found) problems.push({ ...found.problem, place })
     else if (found.value !== undefined) overrides.push({ path: found.path, value: found.value, place })
   }
@@ -98,16 +105,19 @@ function isSettingVariable(variable: string): boolean {
 type Found =
   { readonly path: SettingPath; readonly value: unknown } | { readonly problem: Omit<Problem, 'place'> }
 
-function resolveSetting(parts: readonly string[], text: string): Found {
+function resolveSetting(parts: readonly string[], text: string, folder: string): Found {
   const direct = descend(parts)
   if ('schema' in direct) return coerced(direct.path, direct.schema, text)
   const last = parts.at(-1) ?? ''
   if (last.endsWith('_FILE')) {
     const secret = descend([...parts.slice(0, -1), last.slice(0, -'_FILE'.length)])
     if ('schema' in secret && secret.schema['x-secret'] === true)
-      return fromFile(secret.path, secret.schema, text)
+      return fromFile(secret.path, secret.schema, resolve(folder, text))
   }
-  return { problem: direct.problem }
+  const path = parts.map((part) => (/^\d{1,6}$/.test(part) ? Number(part) : part.toLowerCase()))
+  const unsupported = unsupportedVariable(path, text)
+  if (unsupported === undefined) return { problem: direct.problem }
+  return unsupported.problem === undefined ? { path, value: undefined } : { problem: unsupported.problem }
 }
 
 function descend(

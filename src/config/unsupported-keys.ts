@@ -92,6 +92,7 @@ const unsupportedKeys: readonly UnsupportedKey[] = [
 const wholeSections = ['acme', 'ftpd', 'webdavd', 'httpd', 'smtp']
 /** Sections that only configure hooks, which are refused where they are set. */
 const hookSections = ['http', 'command']
+const hookMessage = 'this section configures hooks, which are not supported; remove it'
 
 /** Values of our own keys that SFTPGo knows beside ours. */
 const unsupportedValues: readonly {
@@ -126,7 +127,7 @@ export function takeUnsupported(config: unknown): Omit<Problem, 'place'>[] {
   for (const name of wholeSections) delete config[name]
   for (const name of hookSections) {
     if (!(name in config)) continue
-    problems.push(unsupported([name], 'this section configures hooks, which are not supported; remove it'))
+    problems.push(unsupported([name], hookMessage))
     delete config[name]
   }
   for (const { path, values, what } of unsupportedValues) {
@@ -140,9 +141,33 @@ export function takeUnsupported(config: unknown): Omit<Problem, 'place'>[] {
   return problems
 }
 
+/** What a variable says that names a key of SFTPGo which we do not have: a problem, or nothing. Undefined for other keys. */
+export function unsupportedVariable(
+  path: SettingPath,
+  text: string,
+): { readonly problem?: Omit<Problem, 'place'> } | undefined {
+  const [section = ''] = path.map(String)
+  const key = unsupportedKeys.find(({ path: known }) => matches(path, known.split('.')))
+  if (key !== undefined) {
+    const value = /^-?\d+$/.test(text) ? Number(text) : text.toLowerCase() === 'false' ? false : text
+    if (text === '' || isOff(value, key.off)) return {}
+    return { problem: unsupported(path, sentence(key.what, String(path.at(-1)), 'this variable')) }
+  }
+  if (wholeSections.includes(section)) return {}
+  return hookSections.includes(section) ? { problem: unsupported(path, hookMessage) } : undefined
+}
+
+function matches(path: SettingPath, pattern: readonly string[]): boolean {
+  return (
+    path.length === pattern.length &&
+    path.every((part, index) => (typeof part === 'number' ? '*' : part) === pattern[index])
+  )
+}
+
 /** `what` may end in "; HINT": what to use instead. */
-function sentence(what: string, key: string): string {
-  const [thing = '', hint = key === 'port' ? 'set it to 0 or remove the section' : 'remove this key'] =
+function sentence(what: string, key: string, it = 'this key'): string {
+  const toRemove = it === 'this key' ? 'the section' : it
+  const [thing = '', hint = key === 'port' ? `set it to 0 or remove ${toRemove}` : `remove ${it}`] =
     what.split('; ')
   return `${thing} is not supported yet; ${hint}`
 }
@@ -152,7 +177,14 @@ type Section = Record<string, unknown>
 /** Leaves an entry behind that nothing else is wrong with, so that the indexes of the others stay. */
 function replaceEntry(entry: Section): void {
   for (const key of Object.keys(entry)) delete entry[key]
-  Object.assign(entry, { type: 'ipfilter', enabled: false, cmd: '-' })
+  Object.assign(entry, placeholder)
+}
+
+const placeholder = { type: 'ipfilter', enabled: false, cmd: '-' } as const
+
+/** Whether an entry stands where one of a slot stood that we do not have. */
+export function isPlaceholder(entry: unknown): boolean {
+  return isSection(entry) && entry['cmd'] === placeholder.cmd && entry['enabled'] === false
 }
 
 function unsupported(path: SettingPath, message: string): Omit<Problem, 'place'> {

@@ -55,6 +55,15 @@ describe('a good configuration', () => {
     expect(good('{ "state_dir": "keep" }', '/etc/sftp/one.json').stateFolder).toBe('/etc/sftp/keep')
   })
 
+  it('says where its state lies even with mistakes in it, so that commands find the server that runs', () => {
+    const state = (text: string, environment = {}): string =>
+      checkConfig({ file: '/etc/sftp/one.json', text, environment }).stateFolder
+    expect(state('{ "state_dir": "keep", "plugins": [ }')).toBe('/etc/sftp/keep')
+    expect(state('{ "plugins": [ }', { SFTPGO_STATE_DIR: '/var/keep' })).toBe('/var/keep')
+    expect(state('', { SFTPGO_STATE_DIR: '/var/keep' })).toBe('/var/keep')
+    expect(loadConfig('/nowhere/one.json', { SFTPGO_STATE_DIR: 'keep' }).stateFolder).toBe('/nowhere/keep')
+  })
+
   it('has absolute paths: relative ones are relative to the file', () => {
     const { settings } = good(
       `{ "plugins": [{ "type": "ipfilter", "cmd": "plugins/geo", "sha256sum": "${'0'.repeat(64)}" }],
@@ -125,6 +134,23 @@ describe('the environment', () => {
     ])
   })
 
+  it("says of SFTPGo's settings that do not exist here what it says of them in the file", () => {
+    const { problems } = checkConfig({
+      file: '/etc/one.json',
+      text: '{}',
+      environment: {
+        ...{ SFTPGO_HTTPD__BINDINGS__0__PORT: '8080', SFTPGO_FTPD__BINDINGS__0__PORT: '0' },
+        ...{ SFTPGO_HTTPD__WEB_ROOT: '/x', SFTPGO_DATA_PROVIDER__SSLMODE: '' },
+        ...{ SFTPGO_COMMON__ACTIONS__HOOK: 'http://x', SFTPGO_COMMAND__TIMEOUT: '30' },
+      },
+    })
+    expect(problems.map(formatProblem)).toEqual([
+      "$SFTPGO_HTTPD__BINDINGS__0__PORT: httpd.bindings[0].port: SFTPGo's web interface with its REST API (httpd) is not supported yet; set it to 0 or remove this variable",
+      '$SFTPGO_COMMON__ACTIONS__HOOK: common.actions.hook: a hook on file events is not supported yet; a notifier plugin hears the same',
+      '$SFTPGO_COMMAND__TIMEOUT: command.timeout: this section configures hooks, which are not supported; remove it',
+    ])
+  })
+
   it('leaves variables alone that are not settings', () => {
     good('{}', '/etc/one.json', {
       SFTPGO_PLUGIN_AUTH__LDAP: 'x',
@@ -145,7 +171,8 @@ describe('the environment', () => {
     writeFileSync(folder.file('one.json'), '{}')
     const { config } = loadConfig(folder.file('one.json'), {
       SFTPGO_COMMON__UMASK: '0022',
-      SFTPGO_KMS__SECRETS__MASTER_KEY_FILE: folder.file('key'),
+      // Relative to the configuration, as in the file itself.
+      SFTPGO_KMS__SECRETS__MASTER_KEY_FILE: 'key',
     })
     expect(config?.settings.common).toMatchObject({ idle_timeout: 7, umask: '0022' })
     expect(config?.settings.kms.secrets.master_key).toBe('c2VjcmV0')
