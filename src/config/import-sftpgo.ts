@@ -6,7 +6,7 @@ import { isInterpreter, takeEmptyChecksums } from './plugin-rules.ts'
 import { formatPath } from './problems.ts'
 import { checkAgainstSchema } from './schema-check.ts'
 import { type SettingSchema, rootSchema } from './setting-schema.ts'
-import { takeUnsupported } from './unsupported-keys.ts'
+import { isPlaceholder, takeUnsupported } from './unsupported-keys.ts'
 
 /** A translated configuration and what a person should know about it. */
 export interface ImportedConfig {
@@ -34,6 +34,7 @@ export async function importSftpgoConfig(file: string): Promise<ImportedConfig> 
 
   for (const { path, message } of takeUnsupported(config))
     note('lost', formatPath(path), message.replace(/; (set it|remove).*$/, ''))
+  takePlaceholders(config)
   takeDatabase(config, note)
   takeEmptyChecksums(config)
   takeUnknown(config, note)
@@ -78,6 +79,12 @@ async function parseAs(extension: string, text: string): Promise<unknown> {
   }
 }
 
+/** Entries of slots that we do not have go altogether; the others keep their order. */
+function takePlaceholders(config: Section): void {
+  const { plugins } = config
+  if (Array.isArray(plugins)) config['plugins'] = plugins.filter((entry: unknown) => !isPlaceholder(entry))
+}
+
 /** SFTPGo's database is not opened: accounts come over as a dump. */
 function takeDatabase(config: Section, note: Note): void {
   const provider = config['data_provider']
@@ -93,13 +100,16 @@ function takeUnknown(config: Section, note: Note): void {
   for (let round = 0; round < 20; round += 1) {
     const problems = checkAgainstSchema(structuredClone(config)).filter(({ code }) => code !== 'missing-key')
     if (problems.length === 0) return
-    for (const { path, message } of problems) {
+    // From the end, so that what is taken out of a list does not move what is still to be taken out.
+    const byPath = new Map(problems.map((problem) => [formatPath(problem.path), problem]))
+    for (const { path, message } of [...byPath.values()].toReversed()) {
       const holder = path
         .slice(0, -1)
         .reduce<unknown>((here, key) => (isIndexed(here) ? here[key] : undefined), config)
       const key = path.at(-1)
       if (!isIndexed(holder) || key === undefined || !(key in holder)) continue
-      delete holder[key]
+      if (Array.isArray(holder) && typeof key === 'number') holder.splice(key, 1)
+      else delete holder[key]
       note('lost', formatPath(path), message === 'is not a known key' ? 'has no counterpart' : message)
     }
   }
@@ -202,13 +212,19 @@ function withoutDefaults(section: Section, schema: SettingSchema): Section {
       if (Object.keys(rest).length > 0) result[key] = rest
     } else if (Array.isArray(value) && inner.items?.properties !== undefined) {
       const { items } = inner
-      result[key] = value.map((item: unknown) => (isSection(item) ? withoutDefaults(item, items) : item))
+      result[key] = value.map((item: unknown) => (isSection(item) ? elementOf(item, items) : item))
       if (value.length === 0) delete result[key]
     } else {
       result[key] = value
     }
   }
   return result
+}
+
+/** Where somebody listens is said in full. */
+function elementOf(item: Section, schema: SettingSchema): Section {
+  const where = Object.entries(item).filter(([key]) => key === 'port' || key === 'address')
+  return { ...Object.fromEntries(where), ...withoutDefaults(item, schema) }
 }
 
 function sameValue(a: unknown, b: unknown): boolean {

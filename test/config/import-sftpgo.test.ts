@@ -69,6 +69,29 @@ describe("SFTPGo's configuration", () => {
     expect(checkConfig({ file, text: JSON.stringify(config) }).problems).toEqual([])
   })
 
+  it('leaves out entries of slots that do not exist here, and what a list may not hold', async () => {
+    using folder = temporaryDirectory()
+    const file = folder.file('sftpgo.json')
+    const notifier = {
+      type: 'notifier',
+      cmd: '/opt/hear',
+      notifier_options: { fs_events: ['upload', 'teleport', 'download', 'vanish'] },
+    }
+    const plugins = [{ type: 'eventsearcher', cmd: '/opt/search' }, notifier]
+    writeFileSync(file, JSON.stringify({ sftpd: { bindings: [{ port: 2022, address: '' }] }, plugins }))
+    const { config, notes } = await importSftpgoConfig(file)
+    expect(config).toEqual({
+      sftpd: { bindings: [{ port: 2022, address: '' }] },
+      plugins: [{ ...notifier, notifier_options: { fs_events: ['upload', 'download'] } }],
+    })
+    const lost = notes.filter(({ kind }) => kind === 'lost').map(({ path }) => path)
+    expect(lost.toSorted()).toEqual([
+      'plugins[0].notifier_options.fs_events[1]',
+      'plugins[0].notifier_options.fs_events[3]',
+      'plugins[0].type',
+    ])
+  })
+
   it('that cannot be read says so', async () => {
     await expect(importSftpgoConfig('/nowhere.json')).rejects.toMatchObject({ code: 'file-unreadable' })
     await expect(importSftpgoConfig('sftpgo.hcl')).rejects.toMatchObject({ code: 'file-unreadable' })
