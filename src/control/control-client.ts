@@ -22,10 +22,39 @@ export class ControlError extends Error {
   }
 }
 
-/** Connects to the server that holds a state folder; undefined when none runs. */
-export async function connectControl(socketPath: string): Promise<ControlClient | undefined> {
+/** A server that is silent for this long is taken for one that hangs: asked whether it lives, it answers at once. */
+const patienceMs = 10_000
+
+/**
+ * Connects to the server that holds a state folder; undefined when none runs. Whatever is asked afterwards ends: with an
+ * answer, or with a `ControlError` of the code `deadline` when the server shows no life for `silentMs` (default 10 s).
+ */
+export async function connectControl(
+  socketPath: string,
+  { silentMs = patienceMs }: { readonly silentMs?: number } = {},
+): Promise<ControlClient | undefined> {
   const socket = await connected(socketPath)
-  return socket === undefined ? undefined : clientOver(socket)
+  if (socket === undefined) return undefined
+  endWhenSilent(socket, silentMs)
+  return clientOver(socket)
+}
+
+/** An answer may take its time, a sign of life may not. What arrives for whoever asked is a sign too. */
+function endWhenSilent(socket: Socket, silentMs: number): void {
+  let asked = false
+  const timer = setInterval(() => {
+    // While the reader takes its time nothing arrives here, whatever the server does.
+    if (socket.isPaused()) return
+    if (asked)
+      return void socket.destroy(new ControlError('deadline', 'The server does not answer: it seems to hang'))
+    asked = true
+    writeJsonLine(socket, { id: 0, operation: 'alive' })
+  }, silentMs / 2)
+  timer.unref()
+  socket.on('data', () => {
+    asked = false
+  })
+  socket.on('close', () => clearInterval(timer))
 }
 
 async function connected(socketPath: string): Promise<Socket | undefined> {
@@ -64,10 +93,12 @@ interface Waiting {
 function clientOver(socket: Socket): ControlClient {
   const waiting = new Map<number, Waiting>()
   let next = 1
-  socket.on('error', () => {})
+  let ending = new ControlError('stopped', 'The server ended the conversation')
+  socket.on('error', (error) => {
+    if (error instanceof ControlError) ending = error
+  })
   socket.on('close', () => {
-    for (const asker of waiting.values())
-      asker.failed(new ControlError('stopped', 'The server ended the conversation'))
+    for (const asker of waiting.values()) asker.failed(ending)
     waiting.clear()
   })
   readJsonLines(socket, (line) => {
@@ -85,6 +116,7 @@ function clientOver(socket: Socket): ControlClient {
   function start(operation: string, input: unknown, asker: Waiting): void {
     const id = next
     next += 1
+    if (socket.destroyed) return asker.failed(ending)
     waiting.set(id, asker)
     writeJsonLine(socket, { id, operation, input })
   }

@@ -88,6 +88,8 @@ async function answer(
   log: Logger,
 ): Promise<void> {
   const { id, operation, input } = fieldsOf(request)
+  // Whether somebody is there is asked while a long answer is under way.
+  if (operation === 'alive') return void writeJsonLine(socket, { id, result: null })
   const action = Object.hasOwn(operations, operation) ? operations[operation] : undefined
   if (action === undefined) {
     writeJsonLine(socket, {

@@ -1,4 +1,5 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { silentLogger } from '../../src/base/log.ts'
@@ -81,6 +82,25 @@ describe('the control socket', () => {
     mkdirSync(deep, { recursive: true })
     await using control = await open(deep, { ping: () => 'pong' })
     expect(await control.client.ask('ping')).toBe('pong')
+  })
+
+  it('waits for a long answer, but not for a server that hangs', async () => {
+    using folder = temporaryDirectory()
+    const socketPath = folder.file('control.sock')
+    const operations = { slow: () => new Promise((resolve) => setTimeout(() => resolve('done'), 400)) }
+    const server = await openControlServer({ socketPath, operations, log: silentLogger })
+    const patient = await connectControl(socketPath, { silentMs: 100 })
+    expect(await patient?.ask('slow')).toBe('done')
+    patient?.close()
+    await server.close()
+
+    const silent = createServer((socket) => socket.resume())
+    await new Promise<void>((resolve) => silent.listen(socketPath, resolve))
+    const client = await connectControl(socketPath, { silentMs: 100 })
+    const hangs = { code: 'deadline', message: expect.stringContaining('seems to hang') as string }
+    await expect(client?.ask('slow')).rejects.toMatchObject(hangs)
+    await expect(client?.ask('slow')).rejects.toMatchObject(hangs)
+    await new Promise((resolve) => silent.close(resolve))
   })
 
   it('finds nobody where no server runs', async () => {
