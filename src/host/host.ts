@@ -35,6 +35,8 @@ export interface PluginHostOptions {
   /** Whether entries may switch mutual TLS off. Default false. */
   readonly allowPlaintext?: boolean
   readonly pace?: Partial<InstancePace>
+  /** Whoever fires this does not want the host any more: waiting for plugins that start ends. */
+  readonly signal?: AbortSignal
   /** Hears of every call, passwords included: only for a throw-away server of an author. */
   readonly onCall?: (call: ObservedCall) => void
 }
@@ -67,11 +69,16 @@ export interface ReloadReport {
 /**
  * Starts every enabled entry and resolves when each is ready or has a reason not to be.
  *
- * Throws, with everything closed again, when an entry that is `required` (the default) is not ready.
+ * Throws, with everything closed again, when an entry that is `required` (the default) is not ready, or when the signal
+ * fires before.
  */
 export async function startPluginHost(options: PluginHostOptions): Promise<PluginHost> {
   const host = await openPluginHost(options)
-  await host.settled()
+  await settledOr(host, options.signal)
+  if (options.signal?.aborted === true) {
+    await host.close()
+    throw new PluginError('stopped', 'The plugins were stopped while they started')
+  }
   const missing = host
     .status()
     .filter(({ required, enabled, state }) => required && enabled && state !== 'ready')
@@ -83,6 +90,15 @@ export async function startPluginHost(options: PluginHostOptions): Promise<Plugi
     code,
     `${reasons.join('; ')} (an entry with "required": false would not keep the server from starting)`,
   )
+}
+
+function settledOr(host: PluginHost, signal: AbortSignal | undefined): Promise<unknown> {
+  if (signal === undefined) return host.settled()
+  const gaveUp = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  return Promise.race([host.settled(), gaveUp])
 }
 
 /** As `startPluginHost`, without waiting and without judging. */

@@ -12,13 +12,16 @@ const alphabet = 'abcdefghijkmnpqrstuvwxyzACDEFGHJKLMNPQRSTUVWXYZ2345679'
 /** 16 of 55 characters: 92 bits. */
 const length = 16
 
-/** Makes the account `demo` with a random password where nobody could log in yet; only the hash is kept. */
+/**
+ * Makes the account `demo` with a random password where nobody could log in yet; only the hash is kept. Somebody who
+ * removes it, or the last user, does not find it back after the next start.
+ */
 export async function makeFirstAccount(
   config: Config,
-  { store, passwords }: Pick<Accounts, 'store' | 'passwords'>,
+  { store, passwords, hadUsers }: Pick<Accounts, 'store' | 'passwords' | 'hadUsers'>,
 ): Promise<FirstAccount | undefined> {
   const othersDecide = config.settings.plugins.some(({ type, enabled }) => type === 'auth' && enabled)
-  if (!store.isEmpty || othersDecide || !store.canChange('demo')) return undefined
+  if (!store.isEmpty || hadUsers() || othersDecide || !store.canChange('demo')) return undefined
   const username = 'demo'
   const password = Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('')
   const home = join(stateLayout(config).homes, username)

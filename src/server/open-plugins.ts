@@ -14,7 +14,8 @@ export async function openPlugins(
     devPlugins,
     frozen,
     workshop,
-  }: Pick<ServerOptions, 'config' | 'devPlugins' | 'frozen' | 'workshop'>,
+    signal,
+  }: Pick<ServerOptions, 'config' | 'devPlugins' | 'frozen' | 'workshop' | 'signal'>,
   log: Logger,
   meter: Meter,
   wanted: (entry: PluginEntry) => boolean = () => true,
@@ -31,6 +32,7 @@ export async function openPlugins(
     startTimeoutMs: millisecondsOf(timeout),
     ...{ runFrom, allowPlaintext, allowDev: devPlugins === true },
     ...{ log, meter },
+    ...(signal !== undefined && { signal }),
     ...(workshop !== undefined && { onCall: workshop.onCall }),
     ...(workshop?.patient === true && { pace: { supervision: patientSupervision } }),
   })

@@ -1,11 +1,9 @@
-import type { Logger } from '../base/log.ts'
-
 /** What a process does when it is told something. */
 export interface SignalActions {
   /** SIGTERM or SIGINT: stop in order. Called once. */
   stop(signal: string): void
   /** A second SIGTERM or SIGINT: leave at once. */
-  leave(): void
+  leave(signal: string): void
   /** SIGHUP: read the configuration again. */
   reload(): void
 }
@@ -14,7 +12,7 @@ export interface SignalActions {
 const duplicateMs = 500
 
 /** Listens for signals for the rest of the process's life: a second one must be heard while the first is obeyed. */
-export function watchSignals(actions: SignalActions, log: Logger): void {
+export function watchSignals(actions: SignalActions): void {
   let stoppedAt: number | undefined
   const stop = (signal: string): void => {
     const now = performance.now()
@@ -22,8 +20,7 @@ export function watchSignals(actions: SignalActions, log: Logger): void {
       stoppedAt = now
       actions.stop(signal)
     } else if (now - stoppedAt > duplicateMs) {
-      log.warn('second signal, leaving at once', { signal })
-      actions.leave()
+      actions.leave(signal)
     }
   }
   process.on('SIGTERM', stop)

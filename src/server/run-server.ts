@@ -9,28 +9,46 @@ import { openServiceManager } from './service-manager.ts'
 
 /** Runs a server as the life of this process: from the start to the signal that ends it. The exit code. */
 export async function runServer(options: ServerOptions, graceMs?: number): Promise<number> {
-  const server = await createServer(options)
   const manager = openServiceManager(process.env)
+  const unwanted = new AbortController()
+  let server: RunningServer | undefined
+  // From the very start: a signal that nobody listens for ends the process and leaves everything as it lies.
   const told = new Promise<string>((resolve) => {
-    watchSignals(
-      {
-        stop: resolve,
-        leave: () => process.exit(1),
-        reload() {
-          manager.reloading()
-          void reload(server).finally(() => manager.ready('running'))
-        },
+    watchSignals({
+      stop(signal) {
+        unwanted.abort()
+        resolve(signal)
       },
-      server.log,
-    )
+      leave(signal) {
+        server?.log.warn('second signal, leaving at once', { signal })
+        process.exit(1)
+      },
+      reload() {
+        // While it starts, the configuration has just been read.
+        if (server === undefined) return
+        manager.reloading()
+        void reload(server).finally(() => manager.ready('running'))
+      },
+    })
   })
+  process.on('unhandledRejection', (error) => {
+    if (server === undefined) process.stderr.write(`unhandled rejection: ${messageOf(error)}\n`)
+    else server.log.error('unhandled rejection', { error: messageOf(error) })
+  })
+  try {
+    server = await createServer({ ...options, signal: unwanted.signal })
+  } catch (error) {
+    if (unwanted.signal.aborted) return 0
+    throw error
+  }
+  const { log } = server
   const unverified = unverifiedPlugins(options)
-  if (unverified !== undefined) server.log.warn('plugins run unverified', { plugins: unverified })
+  if (unverified !== undefined) log.warn('plugins run unverified', { plugins: unverified })
   process.stdout.write(announcement(server, { ...(unverified !== undefined && { unverified }) }))
   manager.ready(`listening on port ${server.addresses[0]?.port ?? 0}`)
   const signal = await told
   manager.stopping()
-  server.log.info('stopping', { signal })
+  log.info('stopping', { signal })
   await server.close(graceMs)
   manager.close()
   return 0

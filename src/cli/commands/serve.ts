@@ -1,4 +1,3 @@
-import { messageOf } from '../../base/errors.ts'
 import type { LogLevel } from '../../base/log.ts'
 import { millisecondsOf } from '../../config/units.ts'
 import { type CliCommand, CommandError, flag, textOption } from '../command.ts'
@@ -59,7 +58,4 @@ function graceOption(text: string): number {
 /** A terminal or a pipe that goes away must not take the server with it. */
 function stayAliveOnLostOutput(): void {
   process.stdout.on('error', () => {})
-  process.on('unhandledRejection', (error) => {
-    process.stderr.write(`unhandled rejection: ${messageOf(error)}\n`)
-  })
 }

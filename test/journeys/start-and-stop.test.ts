@@ -1,0 +1,96 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { fixturePlugin } from '../helpers/fixture-plugin.ts'
+import { runCommand, startServerProcess } from '../helpers/server-process.ts'
+import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+import { until } from '../helpers/until.ts'
+
+const settings = {
+  sftpd: { bindings: [{ port: 0, address: '127.0.0.1' }], host_keys: ['id_ed25519'] },
+}
+const python =
+  spawnSync('python3', ['--version']).error === undefined ? '' : ' (skipped: python3 is not installed)'
+
+describe('a server', () => {
+  it('that is told to stop while a plugin still starts leaves at once, with 0 and nothing left behind', async () => {
+    using folder = temporaryDirectory()
+    const plugin = { name: 'slow', type: 'ipfilter', ...(await fixturePlugin()), args: ['silent'] }
+    writeFileSync(folder.file('one.json'), JSON.stringify({ ...settings, plugins: [plugin] }))
+    const child = spawn(
+      process.execPath,
+      [resolve('dist/main.js'), 'serve', '--config', folder.file('one.json'), '--log-level', 'debug'],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    )
+    let log = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      log += text
+    })
+    const ended = new Promise((settle) => child.once('exit', (code, signal) => settle(code ?? signal)))
+    const record = folder.file('one.state/plugins/plugins.json')
+    await until(
+      'the plugin to run',
+      () => existsSync(record) && /"pid":\s*\d/.test(readFileSync(record, 'utf8')),
+    )
+    const pid = Number(/"pid":\s*(\d+)/.exec(readFileSync(record, 'utf8'))?.[1])
+    const told = performance.now()
+    child.kill('SIGHUP')
+    child.kill('SIGTERM')
+    expect(await ended, log).toBe(0)
+    expect(performance.now() - told).toBeLessThan(10_000)
+    expect(existsSync(folder.file('one.state/server.lock'))).toBe(false)
+    await until('the plugin to be gone', () => !existsSync(`/proc/${pid}/exe`))
+  })
+
+  it.skipIf(python !== '')(`goes on and stops while its terminal is held (Ctrl-S)${python}`, async () => {
+    using folder = temporaryDirectory()
+    writeFileSync(folder.file('one.json'), JSON.stringify(settings))
+    // A terminal of which nobody reads: writing to it waits, as one that is held does.
+    const hold = `
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+screen = b''
+while b'Ctrl-C' not in screen:
+    screen += os.read(terminal, 65536)
+sys.stdout.write(screen.decode(errors='replace'))
+sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`
+    const program = [process.execPath, resolve('dist/main.js'), 'serve', '--config', folder.file('one.json')]
+    const child = spawn('python3', ['-c', hold, ...program, '--log-level', 'trace'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    let screen = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      screen += text
+    })
+    const ended = new Promise((settle) => child.once('exit', settle))
+    await until('the first screen', () => screen.includes('Ctrl-C'), 30_000)
+    const status = (): { readonly pid: number } =>
+      JSON.parse(runCommand(['status', '--json', '--config', folder.file('one.json')]).stdout) as {
+        pid: number
+      } // its own JSON
+    // Each command is some lines of the log at this level; a terminal takes 4 KiB.
+    const port = Number(/sftp -P (\d+)/.exec(screen)?.[1])
+    for (let visit = 0; visit < 100; visit += 1) await fetch(`http://127.0.0.1:${port}/`).catch(() => {})
+    process.kill(status().pid, 'SIGTERM')
+    expect(await ended).toBe(0)
+  })
+
+  it('makes the demo account once: who removes it does not find it back', async () => {
+    using folder = temporaryDirectory()
+    const config = folder.file('one.json')
+    writeFileSync(config, JSON.stringify(settings))
+    await using first = await startServerProcess(config)
+    expect(first.password).toBeDefined()
+    await first.stop()
+    expect(runCommand(['user', 'remove', 'demo', '--config', config]).status).toBe(0)
+    await using second = await startServerProcess(config)
+    expect(second.password).toBeUndefined()
+    expect(second.screen).toContain('sftp -P')
+    expect(await second.stop()).toBe(0)
+  })
+})
