@@ -106,6 +106,10 @@ function pageOf(root) {
     'in `env.d/` beside the configuration hold such lines too (`NAME=value`); the real environment wins over them. A',
     'secret can lie in a file: `SFTPGO_KMS__SECRETS__MASTER_KEY_FILE=/run/secrets/key`.',
     '',
+    '`sftpgo-ts reload` (or SIGHUP) takes changes over while the server runs: only the parts whose settings changed begin',
+    'anew, and who is connected stays connected. Keys marked ↻, and all that stands below them, wait for a restart;',
+    '`reload` and `status` say so.',
+    '',
     'This page is generated from the schema: `npm run generate`.',
     '',
   ]
@@ -119,7 +123,7 @@ function pageOf(root) {
     for (const [key, value] of Object.entries(node.properties ?? {})) {
       const here = path === '' ? key : `${path}.${key}`
       const inner = value.type === 'array' ? value.items : value
-      const mark = value['x-ours'] === true ? ' ●' : ''
+      const mark = `${value['x-ours'] === true ? ' ●' : ''}${value['x-restart'] === true ? ' ↻' : ''}`
       if (inner.type === 'object' && inner.properties !== undefined) {
         const where = value.type === 'array' ? `${here}[]` : here
         later.push([where, value, inner])

@@ -12,6 +12,8 @@ export interface AddressLists {
   add(rule: AddressRule): Promise<void>
   /** Whether such a rule was there; rules of the configuration are not removed this way. */
   remove(rule: Pick<AddressRule, 'network' | 'list'>): Promise<boolean>
+  /** Takes other networks of the configuration. Throws a `RangeError` for what is no network; the old ones then hold. */
+  configure(next: ConfiguredLists): void
 }
 
 /** Networks that the configuration names. */
@@ -20,18 +22,19 @@ export type ConfiguredLists = Readonly<Partial<Record<AddressRule['list'], reado
 /** Reads the lists out of the database and joins those of the configuration. Throws a `RangeError` for a bad network. */
 export function createAddressLists(
   database: Database,
-  configured: ConfiguredLists,
+  fromSettings: ConfiguredLists,
   now: () => number,
 ): AddressLists {
+  let configured = fromSettings
   const select = database.query<AddressRule>('select network, list, note from address_rule order by network')
   const names = ['allow', 'deny', 'safe'] as const
   let sets = build()
 
-  function build(): Readonly<Record<AddressRule['list'], IpSet>> {
+  function build(from = configured): Readonly<Record<AddressRule['list'], IpSet>> {
     const stored = select.all()
     const of = (name: AddressRule['list']): IpSet =>
       createIpSet([
-        ...(configured[name] ?? []),
+        ...(from[name] ?? []),
         ...stored.filter(({ list }) => list === name).map(({ network }) => network),
       ])
     return { allow: of('allow'), deny: of('deny'), safe: of('safe') }
@@ -71,6 +74,10 @@ export function createAddressLists(
       ])
       sets = build()
       return applied
+    },
+    configure(next) {
+      sets = build(next)
+      configured = next
     },
   }
 }

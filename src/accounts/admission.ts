@@ -27,7 +27,13 @@ export interface ConfiguredFilter {
   readonly whenDown: 'refuse' | 'allow'
 }
 
-/** What admission asks. */
+/** A rate limiter, and whether the defender hears of whoever exceeds it. */
+export interface ScoredLimiter {
+  readonly limiter: RateLimiter
+  readonly scores: boolean
+}
+
+/** What admission asks. All of it is asked each time, so that a getter makes it changeable. */
 export interface AdmissionOptions {
   /** Asked each time; all must allow. */
   readonly filters: () => readonly ConfiguredFilter[]
@@ -35,7 +41,7 @@ export interface AdmissionOptions {
   /** Only addresses of the allow list may connect. */
   readonly onlyAllowed: boolean
   readonly defender: Defender
-  readonly limiters: readonly { readonly limiter: RateLimiter; readonly scores: boolean }[]
+  readonly limiters: readonly ScoredLimiter[]
   readonly clock: Clock
   readonly log: Logger
   readonly meter: Meter

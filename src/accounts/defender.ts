@@ -22,6 +22,8 @@ export interface Defender {
   ban(address: string, forMs: number): Promise<void>
   /** Writes down what is not yet. */
   close(): Promise<void>
+  /** Scores by other settings from now on; what is known of addresses stays. */
+  configure(next: Omit<DefenderOptions, 'isSafe'>): void
 }
 
 /** An address with its score and ban. */
@@ -69,9 +71,10 @@ const nobodyYet = (): Host => ({ events: [], bannedUntil: 0, banCount: 0, seen: 
 
 /** Creates the defender with what the database remembers. Decisions are made in memory; the database follows. */
 export function createDefender(
-  options: DefenderOptions,
+  fromSettings: DefenderOptions,
   { database, clock, log }: { readonly database: Database; readonly clock: Clock; readonly log: Logger },
 ): Defender {
+  let options = fromSettings
   const hosts = load(database, clock.now() - options.observationMs)
   const grown = new Set<string>()
   let cancel: (() => void) | undefined
@@ -190,6 +193,9 @@ export function createDefender(
       await database.writer.write([storeHost(address, host)])
     },
     close: writeGrown,
+    configure(next) {
+      options = { ...next, isSafe: options.isSafe }
+    },
   }
 }
 
@@ -202,6 +208,7 @@ export const noDefender: Defender = {
   forgive: async () => false,
   async ban() {},
   async close() {},
+  configure() {},
 }
 
 function load(database: Database, since: number): Map<string, Host> {

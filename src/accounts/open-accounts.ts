@@ -4,7 +4,7 @@ import type { Meter } from '../base/meter.ts'
 import { Scope } from '../base/scope.ts'
 import type { Database } from '../database/open-database.ts'
 import { createAddressLists, type AddressLists, type ConfiguredLists } from './address-lists.ts'
-import { createAdmission, type ConfiguredFilter } from './admission.ts'
+import { createAdmission, type ConfiguredFilter, type ScoredLimiter } from './admission.ts'
 import type { ConfiguredAuthenticator } from './authenticators.ts'
 import { readCertificateFiles } from './certificate-files.ts'
 import { createDatabaseUserStore } from './database-user-store.ts'
@@ -37,15 +37,17 @@ export interface Accounts {
   readonly defender: Defender
   readonly lists: AddressLists
   readonly usage: Usage
+  /** Whether a user was ever stored here, also one that has been removed. */
+  hadUsers(): boolean
   /** What `files` counts with. */
   readonly counters: UsageCounters
   /** From now on sessions are counted, listed, and ended when their accounts end. Called once, when the server listens. */
   attachSessions(sessions: LiveSessions): void
   /**
-   * Reads the users file and the certificate files again, the latter where they are now said to lie. Throws a
-   * `ConfigError`; what was read before stays.
+   * Reads the users file and the certificate files again, the latter where they are now said to lie, and takes over who
+   * may connect. Throws a `ConfigError` or a `RangeError`; what held before stays.
    */
-  reload(files?: CertificateFiles): void
+  reload(next?: ReloadedSettings): void
   /** Takes over settings that need no restart. */
   applySettings(settings: LoginSettings): void
   close(): Promise<void>
@@ -57,8 +59,18 @@ export interface CertificateFiles {
   readonly revokedFile?: string
 }
 
+/** Settings that a reload takes over. */
+export interface ReloadedSettings extends CertificateFiles {
+  /** Left out: nobody is scored. */
+  readonly defender?: Omit<DefenderOptions, 'isSafe'>
+  readonly rateLimiters?: readonly (Omit<RateLimiterOptions, 'isSafe'> & { readonly scores: boolean })[]
+  readonly lists?: ConfiguredLists
+  /** SFTPGo's `allowlist_status`. */
+  readonly onlyAllowed?: boolean
+}
+
 /** What accounts are opened with. */
-export interface AccountsOptions extends CertificateFiles {
+export interface AccountsOptions extends ReloadedSettings {
   readonly database: Database
   readonly secrets: SecretBox
   readonly events: LoginEvents & AccountEvents
@@ -66,12 +78,6 @@ export interface AccountsOptions extends CertificateFiles {
   readonly passwords?: PasswordOptions
   /** Kinds of second factors that commands can give, the usual one first. Default: one called `Default`. */
   readonly totpKinds?: readonly TotpKind[]
-  /** Left out: nobody is scored. */
-  readonly defender?: Omit<DefenderOptions, 'isSafe'>
-  readonly rateLimiters?: readonly (Omit<RateLimiterOptions, 'isSafe'> & { readonly scores: boolean })[]
-  readonly lists?: ConfiguredLists
-  /** SFTPGo's `allowlist_status`. */
-  readonly onlyAllowed?: boolean
   /** SFTPGo's `users_file`; empty: none. */
   readonly usersFile?: string
   readonly authenticators?: () => readonly ConfiguredAuthenticator[]
@@ -99,17 +105,24 @@ export function openAccounts(options: AccountsOptions): Accounts {
     options.defender === undefined
       ? noDefender
       : scope.own(createDefender({ ...options.defender, isSafe }, { database, clock, log }))
-  const limiters = (options.rateLimiters ?? []).map(({ scores, ...limiter }) => ({
-    limiter: createRateLimiter({ ...limiter, isSafe }, clock),
-    scores,
-  }))
+  const limitersOf = ({ rateLimiters = [] }: ReloadedSettings): readonly ScoredLimiter[] =>
+    rateLimiters.map(({ scores, ...limiter }) => ({
+      limiter: createRateLimiter({ ...limiter, isSafe }, clock),
+      scores,
+    }))
+  let inForce: ReloadedSettings = options
+  let limiters = limitersOf(inForce)
   const admission = createAdmission({
-    ...{ lists, defender, limiters, clock, log, meter },
+    ...{ lists, defender, clock, log, meter },
     filters: options.filters ?? (() => []),
-    onlyAllowed: options.onlyAllowed === true,
+    get limiters() {
+      return limiters
+    },
+    get onlyAllowed() {
+      return inForce.onlyAllowed === true
+    },
   })
-  let files: CertificateFiles = options
-  let certificates = readLists(files)
+  let certificates = readLists(inForce)
   let settings = options.login
   let sessions: LiveSessions | undefined
   let guard: SessionGuard | undefined
@@ -136,6 +149,9 @@ export function openAccounts(options: AccountsOptions): Accounts {
   return {
     ...{ authority, store, manager, passwords, stories, defender, lists, usage, counters },
     operations: createAccountOperations({ manager, lists, defender, stories, sessions: () => sessions }),
+    // SQLite remembers the highest number it ever gave to a row.
+    hadUsers: () =>
+      database.query("select seq from sqlite_sequence where name = 'account_user'").get() !== undefined,
     attachSessions(live) {
       sessions = live
       const localTime = settings.localTime === true
@@ -143,11 +159,16 @@ export function openAccounts(options: AccountsOptions): Accounts {
         guardSessions({ store, sessions: live, completion: options.login, clock, log, localTime }),
       )
     },
-    reload(next = files) {
+    reload(next = inForce) {
       const read = readLists(next)
+      lists.configure(next.lists ?? {})
       file?.reload()
       certificates = read
-      files = next
+      if (next.defender !== undefined) defender.configure(next.defender)
+      // What a limiter has counted is kept where nothing changed.
+      if (JSON.stringify(next.rateLimiters) !== JSON.stringify(inForce.rateLimiters))
+        limiters = limitersOf(next)
+      inForce = next
     },
     applySettings(next) {
       settings = next

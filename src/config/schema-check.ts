@@ -33,7 +33,7 @@ function compiled(): ValidateFunction {
     strictRequired: false,
     allowUnionTypes: true,
   })
-  ajv.addVocabulary(['x-ours', 'x-path', 'x-secret', 'x-unit'])
+  ajv.addVocabulary(['x-ours', 'x-path', 'x-restart', 'x-secret', 'x-unit'])
   return ajv.compile(rootSchema)
 }
 

@@ -18,6 +18,8 @@ export interface SettingSchema {
   readonly 'x-unit'?: 'duration' | 'size'
   readonly 'x-secret'?: boolean
   readonly 'x-path'?: boolean
+  /** Taken over at a restart only; every other setting by a reload. */
+  readonly 'x-restart'?: boolean
 }
 
 /** The schema of the whole configuration. */

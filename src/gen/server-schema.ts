@@ -16,7 +16,8 @@ export const serverSchema = {
       "description": "Folder for everything the server keeps; empty means NAME.state beside the configuration.",
       "default": "",
       "x-ours": true,
-      "x-path": true
+      "x-path": true,
+      "x-restart": true
     },
     "log": {
       "type": "object",
@@ -569,7 +570,8 @@ export const serverSchema = {
           "minimum": 1,
           "maximum": 256,
           "pattern": "^auto$",
-          "x-ours": true
+          "x-ours": true,
+          "x-restart": true
         }
       },
       "default": {}
@@ -586,31 +588,36 @@ export const serverSchema = {
             "sqlite",
             "memory"
           ],
-          "default": "sqlite"
+          "default": "sqlite",
+          "x-restart": true
         },
         "name": {
           "type": "string",
           "description": "Name of the database file in the state folder.",
           "default": "sftpgo.db",
-          "minLength": 1
+          "minLength": 1,
+          "x-restart": true
         },
         "users_file": {
           "type": "string",
           "description": "JSON file of accounts in the form of SFTPGo's dump; read at start and whenever it changes.",
           "default": "",
           "x-ours": true,
-          "x-path": true
+          "x-path": true,
+          "x-restart": true
         },
         "password_caching": {
           "type": "boolean",
           "description": "Whether right passwords are remembered in memory, as keyed digests, so that the next login needs no slow hash.",
-          "default": true
+          "default": true,
+          "x-restart": true
         },
         "users_base_dir": {
           "type": "string",
           "description": "Folder in which homes are made for users that have none.",
           "default": "",
-          "x-path": true
+          "x-path": true,
+          "x-restart": true
         },
         "track_quota": {
           "type": "integer",
@@ -620,7 +627,8 @@ export const serverSchema = {
             1,
             2
           ],
-          "default": 2
+          "default": 2,
+          "x-restart": true
         },
         "password_hashing": {
           "type": "object",
@@ -681,7 +689,8 @@ export const serverSchema = {
               "default": {}
             }
           },
-          "default": {}
+          "default": {},
+          "x-restart": true
         },
         "password_validation": {
           "type": "object",
@@ -704,7 +713,8 @@ export const serverSchema = {
               "default": {}
             }
           },
-          "default": {}
+          "default": {},
+          "x-restart": true
         }
       },
       "default": {}
@@ -724,7 +734,8 @@ export const serverSchema = {
           "minimum": 0,
           "pattern": "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$",
           "default": 300,
-          "x-ours": true
+          "x-ours": true,
+          "x-restart": true
         },
         "secrets": {
           "type": "object",
@@ -749,7 +760,8 @@ export const serverSchema = {
               "x-path": true
             }
           },
-          "default": {}
+          "default": {},
+          "x-restart": true
         }
       },
       "default": {}
@@ -860,7 +872,8 @@ export const serverSchema = {
           "x-unit": "duration",
           "minimum": 0,
           "pattern": "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$",
-          "default": 60
+          "default": 60,
+          "x-restart": true
         },
         "run_from": {
           "type": "string",
@@ -869,12 +882,14 @@ export const serverSchema = {
             "memory",
             "file"
           ],
-          "default": "memory"
+          "default": "memory",
+          "x-restart": true
         },
         "allow_plaintext": {
           "type": "boolean",
           "description": "Whether an entry may switch automatic mutual TLS off.",
-          "default": false
+          "default": false,
+          "x-restart": true
         }
       },
       "default": {}
@@ -888,7 +903,8 @@ export const serverSchema = {
         "durable": {
           "type": "boolean",
           "description": "Whether an event survives power loss too, at the price of a disk flush for each group of events.",
-          "default": false
+          "default": false,
+          "x-restart": true
         },
         "checksum": {
           "type": "boolean",
@@ -908,7 +924,8 @@ export const serverSchema = {
             "refuse",
             "drop_best_effort"
           ],
-          "default": "refuse"
+          "default": "refuse",
+          "x-restart": true
         },
         "disk_budget": {
           "type": [
@@ -919,7 +936,8 @@ export const serverSchema = {
           "x-unit": "size",
           "minimum": 0,
           "pattern": "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$",
-          "default": "1GiB"
+          "default": "1GiB",
+          "x-restart": true
         },
         "retention": {
           "type": "object",
@@ -949,7 +967,8 @@ export const serverSchema = {
               "default": "256MiB"
             }
           },
-          "default": {}
+          "default": {},
+          "x-restart": true
         }
       },
       "default": {}

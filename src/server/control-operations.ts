@@ -19,7 +19,10 @@ export function controlOperations(
     ...pluginOperations(parts.host),
     ...eventOperations(parts),
     ...kmsOperations(parts),
-    status,
+    async status() {
+      await parts.pulse.take()
+      return status()
+    },
     async reload() {
       const outcome = await reloader.reload()
       return outcome.ok ? outcome : { ok: false, problems: outcome.problems.map(formatProblem) }

@@ -21,13 +21,14 @@ import { openMeters } from '../telemetry/meters.ts'
 import { accountSettings } from './account-settings.ts'
 import { createMemoryPlaces } from './memory-places.ts'
 import { controlOperations } from './control-operations.ts'
+import { createDatabasePulse } from './database-pulse.ts'
 import { createEncryptedPlaces } from './encrypted-places.ts'
 import { filePolicy } from './file-policy.ts'
 import { makeFirstAccount } from './first-account.ts'
 import { openKeepers } from './keeper-parts.ts'
 import { tellGauges } from './gauges.ts'
 import { createSessionOpener } from './open-sessions.ts'
-import { openTelemetry } from './open-telemetry.ts'
+import { createTelemetryDoor } from './open-telemetry.ts'
 import type { Parts } from './parts.ts'
 import { openPlugins } from './open-plugins.ts'
 import { type NotifierRoster, createNotifierRoster } from './notifier-roster.ts'
@@ -65,9 +66,11 @@ async function build(options: ServerOptions, scope: Scope): Promise<RunningServe
   const opened = await openParts(options, startedAt, log, meter, scope)
   known.parts = opened.parts
 
-  const reloader = createReloader(opened.parts)
-  const status = () => statusOf(opened.parts, reloader.last())
-  await openTelemetry(opened.parts, meter, status, scope)
+  const status = () => statusOf(opened.parts, { last: reloader.last(), needRestart: reloader.needRestart() })
+  const telemetry = scope.own(createTelemetryDoor(opened.parts, meter, status))
+  const reloader = createReloader(opened.parts, telemetry)
+  await telemetry.take(config)
+  options.signal?.throwIfAborted()
   const operations = controlOperations(opened.parts, reloader, status)
   const socketPath = stateLayout(config).control
   scope.own(await openControlServer({ socketPath, operations, log: log.with({ part: 'control' }) }))
@@ -107,6 +110,7 @@ async function openParts(
 
   const database = scope.own(await openState(config, log))
   const host = scope.own(await openPlugins(options, log.with({ part: 'plugins' }), meter))
+  options.signal?.throwIfAborted()
   const roster = createNotifierRoster(host)
   const events = await openEvents({ config, roster, database, log, meter }, scope)
   const keepers = openKeepers(config.settings, host)
@@ -133,6 +137,7 @@ async function openParts(
       startedAt,
       log,
       database,
+      pulse: createDatabasePulse(database),
       host,
       roster,
       keepers,
@@ -243,7 +248,7 @@ function openFiles(
     ...{ events, ledger, clock, meter, log: log.with({ part: 'sftp' }), version: programVersion() },
     active: createActiveUploads(randomBytes(4).toString('hex')),
     journal,
-    measured: settings.telemetry.bind_port !== 0,
+    measured: () => current.config.settings.telemetry.bind_port !== 0,
     buffers: createBufferPool({ bufferBytes: packetBufferBytes, keep: 64 }),
   })
   // The door has closed when this runs; what sessions were doing is finished before the journal and the database close.

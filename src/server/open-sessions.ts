@@ -33,7 +33,7 @@ export interface SessionSurroundings {
   readonly meter: Meter
   readonly version: string
   /** Whether somebody reads the metrics; when not, nothing is measured. */
-  readonly measured: boolean
+  readonly measured: () => boolean
 }
 
 /** Opens sessions, and knows when they are over and done with. */
@@ -60,7 +60,7 @@ export function createSessionOpener(around: SessionSurroundings): SessionOpener 
       ...{ ledger: around.ledger, active: around.active, journal: around.journal, clock: around.clock },
       ...{ log, sessionId, bandwidth: bandwidthFor(principal.user, principal.address) },
     })
-    const files = around.measured ? measuredFiles(plain, around.meter) : plain
+    const files = around.measured() ? measuredFiles(plain, around.meter) : plain
     const session = serveSession(stream, files, {
       ...{ log, buffers: around.buffers, version: around.version },
       people: peopleFor(principal.user),

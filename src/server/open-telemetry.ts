@@ -1,26 +1,82 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { ConfigError } from '../base/errors.ts'
-import type { Scope } from '../base/scope.ts'
+import type { Closable } from '../base/scope.ts'
+import type { Config } from '../config/load-config.ts'
+import type { TelemetrySettings } from '../gen/settings.ts'
 import type { ProgramMeter } from '../telemetry/meters.ts'
-import { openTelemetryServer } from '../telemetry/telemetry-server.ts'
+import { type TelemetryServer, openTelemetryServer } from '../telemetry/telemetry-server.ts'
 import type { Parts } from './parts.ts'
 import type { ServerStatus } from './running-server.ts'
 
-/** Opens the HTTP listener for health and metrics where the configuration asks for one. */
-export async function openTelemetry(
-  { current, accounts, log }: Parts,
+/** The HTTP listener for health and metrics, which a reload may exchange. */
+export interface TelemetryDoor extends Closable {
+  /** Listens as `config` says, which may be nowhere. When that fails, what was there before stays and the error is thrown. */
+  take(config: Config): Promise<void>
+}
+
+/** Creates the door; it opens where a configuration asks for it. */
+export function createTelemetryDoor(
+  { accounts, pulse, log }: Pick<Parts, 'accounts' | 'pulse' | 'log'>,
   meter: ProgramMeter,
   status: () => ServerStatus,
-  scope: Scope,
-): Promise<void> {
-  const { telemetry } = current.config.settings
-  if (telemetry.bind_port === 0) return
+): TelemetryDoor {
+  let open: TelemetryServer | undefined
+  let settings = closed
+  let files = ''
+
+  const start = (next: TelemetrySettings): Promise<TelemetryServer> | undefined =>
+    next.bind_port === 0 ? undefined : startTelemetry(next, { accounts, pulse, log, meter, status })
+  return {
+    async take({ settings: { telemetry: next } }) {
+      const there = filesOf(next)
+      if (there === files && JSON.stringify(next) === JSON.stringify(settings)) return
+      await open?.close()
+      try {
+        open = await start(next)
+      } catch (error) {
+        open = await start(settings)
+        throw error
+      }
+      settings = next
+      files = there
+    },
+    close: async () => open?.close(),
+  }
+}
+
+const closed: TelemetrySettings = {
+  ...{ bind_port: 0, bind_address: '', auth_user_file: '', certificate_file: '', certificate_key_file: '' },
+  min_tls_version: 12,
+}
+
+/** Changes when a certificate was renewed or the file of names was edited. */
+function filesOf(settings: TelemetrySettings): string {
+  const { auth_user_file: names, certificate_file: certificate, certificate_key_file: key } = settings
+  const stamps = [names, certificate, key].map((file) => {
+    const stat = file === '' ? undefined : statSync(file, { throwIfNoEntry: false })
+    return stat === undefined ? '' : `${stat.ino} ${stat.size} ${stat.mtimeMs}`
+  })
+  return stamps.join('\n')
+}
+
+interface TelemetryNeeds extends Pick<Parts, 'accounts' | 'pulse' | 'log'> {
+  readonly meter: ProgramMeter
+  readonly status: () => ServerStatus
+}
+
+async function startTelemetry(
+  telemetry: TelemetrySettings,
+  { accounts, pulse, log, meter, status }: TelemetryNeeds,
+): Promise<TelemetryServer> {
   const names = telemetry.auth_user_file === '' ? undefined : readNames(telemetry.auth_user_file)
   const server = await openTelemetryServer({
     port: telemetry.bind_port,
     address: telemetry.bind_address,
     meter,
-    readiness: () => status().parts,
+    async readiness() {
+      await pulse.take()
+      return status().parts
+    },
     minTlsVersion: telemetry.min_tls_version,
     ...(telemetry.certificate_file === ''
       ? {}
@@ -32,8 +88,8 @@ export async function openTelemetry(
             (await accounts.passwords.verify(names.get(name), password, 'telemetry')).result === 'match',
         }),
   })
-  scope.own(server)
   log.info('telemetry listening', { address: telemetry.bind_address, port: server.port })
+  return server
 }
 
 /** Reads lines of `NAME:HASH`, as htpasswd writes them. */

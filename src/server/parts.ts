@@ -4,6 +4,7 @@ import type { Database } from '../database/open-database.ts'
 import type { OpenEventLog } from '../events/open-event-log.ts'
 import type { PluginHost } from '../host/host.ts'
 import type { ProgramLogger } from '../telemetry/logger.ts'
+import type { DatabasePulse } from './database-pulse.ts'
 import type { EncryptedPlaces } from './encrypted-places.ts'
 import type { KeeperParts } from './keeper-parts.ts'
 import type { NotifierRoster } from './notifier-roster.ts'
@@ -18,6 +19,7 @@ export interface Parts {
   readonly startedAt: string
   readonly log: ProgramLogger
   readonly database: Database
+  readonly pulse: DatabasePulse
   readonly host: PluginHost
   readonly roster: NotifierRoster
   readonly keepers: KeeperParts

@@ -1,11 +1,12 @@
 import { messageOf } from '../base/errors.ts'
 import { type Config, loadConfig } from '../config/load-config.ts'
 import { type Problem, formatProblem } from '../config/problems.ts'
-import { millisecondsOf } from '../config/units.ts'
+import { schemaAt } from '../config/setting-schema.ts'
 import { accountSettings } from './account-settings.ts'
 import { changedSettings } from './changed-settings.ts'
 import type { Parts } from './parts.ts'
 import { lockedEntries } from './locked-entries.ts'
+import type { TelemetryDoor } from './open-telemetry.ts'
 import { shippedSchemaOf } from './shipped-schemas.ts'
 import type { ReloadOutcome, ServerStatus } from './running-server.ts'
 
@@ -14,15 +15,10 @@ export interface Reloader {
   reload(): Promise<ReloadOutcome>
   /** What became of the last one. */
   last(): ServerStatus['lastReload']
+  /** The settings in which the configuration differs from the one at the start, and which are read only then. */
+  needRestart(): readonly string[]
 }
 
-/** Keys that are read each time they are needed. */
-const readLive = [
-  ...['$schema', 'log.level', 'common.grace_time', 'common.upload_mode', 'common.setstat_mode'],
-  ...['common.symlink_mode', 'common.hardlink_mode', 'common.chown_mode', 'common.setuid_mode'],
-  ...['events.checksum', 'events.max_attempts', 'plugins'],
-  ...['sftpd.trusted_user_ca_keys', 'sftpd.revoked_user_certs_file'],
-]
 /** Keys for which the SSH server listens anew. */
 const ofTheDoor = [
   ...['common.idle_timeout', 'common.max_total_connections', 'common.max_per_host_connections'],
@@ -30,12 +26,13 @@ const ofTheDoor = [
 ]
 
 /** Creates the one who reloads. A configuration with a mistake leaves everything as it was. */
-export function createReloader(parts: Parts): Reloader {
+export function createReloader(parts: Parts, telemetry: Pick<TelemetryDoor, 'take'>): Reloader {
+  const atStart = parts.current.config.settings
   let last: ServerStatus['lastReload']
   let line: Promise<unknown> = Promise.resolve()
 
   async function reload(): Promise<ReloadOutcome> {
-    const outcome = await attempt(parts)
+    const outcome = await attempt(parts, telemetry)
     const at = new Date().toISOString()
     if (outcome.ok) {
       const message =
@@ -60,41 +57,51 @@ export function createReloader(parts: Parts): Reloader {
       return next
     },
     last: () => last,
+    needRestart: () => changedSettings(atStart, parts.current.config.settings).filter(needsRestart),
   }
 }
 
-async function attempt(parts: Parts): Promise<ReloadOutcome> {
+async function attempt(parts: Parts, telemetry: Pick<TelemetryDoor, 'take'>): Promise<ReloadOutcome> {
   const before = parts.current.config
-  const { config: next, problems } = loadConfig(before.file, process.env, {
+  const { config: read, problems } = loadConfig(before.file, process.env, {
     pluginSchemaOf: shippedSchemaOf,
   })
-  if (next === undefined) return { ok: false, problems }
+  if (read === undefined) return { ok: false, problems }
+  // This process holds one state folder for its whole life.
+  const next: Config = { ...read, stateFolder: before.stateFolder }
   const changed = changedSettings(before.settings, next.settings)
   try {
-    await takeOver(parts, next, changed)
+    await takeOver(parts, telemetry, next, changed)
   } catch (error) {
     const inSettings = problems.filter(({ path }) => path[0] === 'plugins' && path[2] === 'settings')
     return { ok: false, problems: inSettings.length > 0 ? inSettings : [notTaken(before.file, error)] }
   }
-  const needRestart = changed.filter((key) => !readLive.includes(key) && !isOfTheDoor(key))
-  return { ok: true, changed, needRestart }
+  return { ok: true, changed, needRestart: changed.filter(needsRestart) }
+}
+
+/** Whether the schema says so of the setting: a section's key, or a key at the top. */
+function needsRestart(key: string): boolean {
+  return schemaAt(key.split('.'))?.['x-restart'] === true
 }
 
 /** Each part that is touched takes its settings over. What can fail comes first, so that a failure changes nothing. */
-async function takeOver(parts: Parts, next: Config, changed: readonly string[]): Promise<void> {
+async function takeOver(
+  parts: Parts,
+  telemetry: Pick<TelemetryDoor, 'take'>,
+  next: Config,
+  changed: readonly string[],
+): Promise<void> {
   const { options, current, log, door, host, accounts, events, roster } = parts
   const settings = accountSettings(next)
   const entries = await lockedEntries(next, { frozen: options.frozen === true })
-  const graceMs = millisecondsOf(next.settings.common.grace_time)
-  accounts.reload(settings)
-  if (changed.some(isOfTheDoor)) {
-    await door.replace(next, graceMs).catch((error: unknown) => {
-      accounts.reload(accountSettings(current.config))
-      throw error
-    })
-  }
+  await undoneOnFailure([
+    [() => accounts.reload(settings), () => accounts.reload(accountSettings(current.config))],
+    [() => telemetry.take(next), () => telemetry.take(current.config)],
+    [async () => changed.some(isOfTheDoor) && door.replace(next)],
+  ])
   accounts.applySettings(settings.login)
   if (options.logLevel === undefined) log.setLevel(next.settings.log.level)
+  log.setFormat(next.settings.log.format)
   current.config = next
   // Also without a change: address filters read their lists again, and what has given up tries once more.
   const { problems } = await host.reload(entries)
@@ -106,6 +113,21 @@ async function takeOver(parts: Parts, next: Config, changed: readonly string[]):
       reason: reason.message,
       oldRuns,
     })
+  }
+}
+
+/** A step, and what takes it back. */
+type Step = readonly [run: () => unknown, undo?: () => unknown]
+
+/** Runs the steps in their order. When one fails, those before it are taken back and its error is thrown. */
+async function undoneOnFailure(steps: readonly Step[]): Promise<void> {
+  for (const [index, [run]] of steps.entries()) {
+    try {
+      await run()
+    } catch (error) {
+      for (const [, undo] of steps.slice(0, index).toReversed()) await undo?.()
+      throw error
+    }
   }
 }
 

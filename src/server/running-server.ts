@@ -50,6 +50,8 @@ export interface ServerOptions {
   readonly frozen?: boolean
   /** For a throw-away server in which somebody writes a plugin. Default: none of it. */
   readonly workshop?: Workshop
+  /** Whoever fires this before the server is ready does not want it any more: what was opened is closed, and the start throws. */
+  readonly signal?: AbortSignal
   /** Default: one on standard error, closed with the server. */
   readonly log?: ProgramLogger
 }
@@ -81,6 +83,8 @@ export interface ServerStatus {
   readonly logLevel: LogLevel
   readonly droppedLogLines: number
   readonly lastReload: { readonly at: string; readonly ok: boolean; readonly message: string } | undefined
+  /** Settings that were changed since the start and wait for a restart. */
+  readonly needRestart: readonly string[]
   /** Each part by name: slots, database, disk, events. */
   readonly parts: Readonly<Record<string, { readonly ready: boolean; readonly detail: string }>>
 }

@@ -26,7 +26,7 @@ export interface SshDoor {
   sessionsOf(username: string): number
   disconnect(matches: (connection: ConnectionInfo) => boolean, text: string): number
   /** Listens anew with other settings. When that fails, the old ones are in force again and the error is thrown. */
-  replace(config: Config, graceMs: number): Promise<void>
+  replace(config: Config): Promise<void>
   close(graceMs: number): Promise<void>
 }
 
@@ -44,12 +44,12 @@ export async function openSshDoor(options: SshDoorOptions): Promise<SshDoor> {
   let config = options.config
   let ssh = await start(config)
   // Servers that only wait for those who are inside.
-  const leaving = new Map<SshServer, Promise<void>>()
-  const all = (): SshServer[] => [ssh, ...leaving.keys()]
+  const leaving = new Set<SshServer>()
+  const all = (): SshServer[] => [ssh, ...leaving]
 
-  function retire(server: SshServer, graceMs: number): void {
-    const closed = server.close(graceMs).finally(() => leaving.delete(server))
-    leaving.set(server, closed)
+  function retire(server: SshServer): void {
+    leaving.add(server)
+    void server.retire().finally(() => leaving.delete(server))
   }
 
   return {
@@ -59,9 +59,9 @@ export async function openSshDoor(options: SshDoorOptions): Promise<SshDoor> {
     connections: () => all().flatMap((server) => server.connections()),
     sessionsOf: (username) => all().reduce((sum, server) => sum + server.sessionsOf(username), 0),
     disconnect: (matches, text) => all().reduce((sum, server) => sum + server.disconnect(matches, text), 0),
-    async replace(next, graceMs) {
+    async replace(next) {
       const before = ssh
-      retire(before, graceMs)
+      retire(before)
       try {
         ssh = await start(next, before)
         config = next
@@ -71,7 +71,7 @@ export async function openSshDoor(options: SshDoorOptions): Promise<SshDoor> {
       }
     },
     async close(graceMs) {
-      await Promise.all([ssh.close(graceMs), ...leaving.values()])
+      await Promise.all(all().map((server) => server.close(graceMs)))
     },
   }
 }

@@ -8,7 +8,10 @@ import { programVersion } from './version.ts'
 type PartState = ServerStatus['parts'][string]
 
 /** How a server is right now. */
-export function statusOf(parts: Parts, lastReload: ServerStatus['lastReload']): ServerStatus {
+export function statusOf(
+  parts: Parts,
+  reloads: { readonly last: ServerStatus['lastReload']; readonly needRestart: readonly string[] },
+): ServerStatus {
   const { door, log, current, startedAt } = parts
   const connections = door.connections()
   return {
@@ -21,7 +24,8 @@ export function statusOf(parts: Parts, lastReload: ServerStatus['lastReload']): 
     sessions: connections.reduce((sum, { sessions }) => sum + sessions, 0),
     logLevel: log.level,
     droppedLogLines: log.droppedLines,
-    lastReload,
+    lastReload: reloads.last,
+    needRestart: reloads.needRestart,
     parts: partStates(parts),
   }
 }
@@ -30,7 +34,7 @@ function partStates(parts: Parts): Record<string, PartState> {
   const names = Object.keys(slots) as SlotName[] // the table's own keys
   return {
     ...Object.fromEntries(names.map((name) => [`slot ${name}`, slotState(parts, name)])),
-    database: { ready: true, detail: parts.database.driver },
+    database: parts.pulse.state(),
     disk: diskState(parts.current.config.stateFolder),
     events: eventState(parts),
   }

@@ -122,6 +122,8 @@ export interface SshServer {
   sessionsOf(username: string): number
   /** Ends the connections for which `matches` says so, with a word to the client; returns how many. */
   disconnect(matches: (connection: ConnectionInfo) => boolean, text: string): number
+  /** Takes nobody new; who is connected stays. Returns when the last of them has left by itself. */
+  retire(): Promise<void>
   /** Takes nobody new, lets what is under way finish for `graceMs`, then says goodbye to everybody. */
   close(graceMs?: number): Promise<void>
 }
@@ -308,6 +310,9 @@ function ipSet(setting: string, networks: readonly string[]): IpSet {
 
 function runServer(listeners: readonly Server[], context: ConnectionContext, status: SshStatus): SshServer {
   const { registry, clock } = context
+  // A listener is closed when its connections are, too.
+  const closed = (): Promise<unknown> =>
+    Promise.all(listeners.map((listener) => new Promise((resolve) => listener.close(resolve))))
   let sweeping = true
   const sweep = (): void => {
     if (!sweeping) return
@@ -331,10 +336,14 @@ function runServer(listeners: readonly Server[], context: ConnectionContext, sta
       for (const connection of found) connection.end(disconnectReason.byApplication, text)
       return found.length
     },
+    async retire() {
+      await closed()
+      sweeping = false
+    },
     async close(graceMs = 0) {
-      const closed = listeners.map((listener) => new Promise((resolve) => listener.close(resolve)))
+      const done = closed()
       await drainAll(context, graceMs)
-      await Promise.all(closed)
+      await done
       sweeping = false
     },
   }

@@ -7,6 +7,7 @@ import { readableLine } from './readable-line.ts'
 /** The program's logger: JSON lines or lines for people, on standard error. */
 export interface ProgramLogger extends Logger {
   setLevel(level: LogLevel): void
+  setFormat(format: LogFormat): void
   readonly level: LogLevel
   /** Lines given up because standard error was blocked. */
   readonly droppedLines: number
@@ -14,11 +15,14 @@ export interface ProgramLogger extends Logger {
   close(): Promise<void>
 }
 
+/** How lines look: `auto` is text on a terminal, JSON elsewhere. */
+export type LogFormat = 'auto' | 'json' | 'text'
+
 /** What a logger is made of. */
 export interface ProgramLoggerOptions {
   readonly level: LogLevel
-  /** Default `auto`: text on a terminal, JSON elsewhere. */
-  readonly format?: 'auto' | 'json' | 'text'
+  /** Default `auto`. */
+  readonly format?: LogFormat
   /** Default: standard error. */
   readonly output?: BoundedOutput
 }
@@ -33,7 +37,8 @@ const hiddenFields = [
 export function openLogger({ level, format = 'auto', output }: ProgramLoggerOptions): ProgramLogger {
   const out = output ?? openBoundedOutput(2)
   const onTerminal = output === undefined && isatty(2)
-  const text = format === 'text' || (format === 'auto' && onTerminal)
+  const isText = (asked: LogFormat): boolean => asked === 'text' || (asked === 'auto' && onTerminal)
+  let text = isText(format)
   const options: LoggerOptions = {
     level,
     base: null,
@@ -51,6 +56,9 @@ export function openLogger({ level, format = 'auto', output }: ProgramLoggerOpti
     ...wrapped(root, shared),
     setLevel(next) {
       current = next
+    },
+    setFormat(next) {
+      text = isText(next)
     },
     get level() {
       return current

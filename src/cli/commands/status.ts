@@ -28,6 +28,7 @@ function rowsOf(status: ServerStatus): string[][] {
     ...(status.lastReload === undefined
       ? []
       : [['last reload', `${status.lastReload.at}: ${status.lastReload.message}`]]),
+    ...(status.needRestart.length === 0 ? [] : [['needs a restart', status.needRestart.join(', ')]]),
     ...Object.entries(status.parts).map(([name, part]) => [
       name,
       `${part.ready ? '' : 'NOT READY: '}${part.detail}`,
