@@ -12,11 +12,11 @@ python_tools() {
   here="${XDG_CACHE_HOME:-$HOME/.cache}/sftpgo-ts/python-$version-$(sha256sum "${BASH_SOURCE[0]}" | cut -c1-12)"
   if [ ! -e "$here/complete" ]; then
     rm -rf "$here"
-    python3 -m venv "$here/newest"
-    "$here/newest/bin/pip" install -q --disable-pip-version-check grpcio protobuf cryptography 'asyncssh>=2.21' ssh-audit
-    python3 -m venv "$here/ssh-audit-3.3"
-    "$here/ssh-audit-3.3/bin/pip" install -q --disable-pip-version-check 'ssh-audit==3.3.0'
-    touch "$here/complete"
+    python3 -m venv "$here/newest" &&
+      "$here/newest/bin/pip" install -q --disable-pip-version-check grpcio protobuf cryptography 'asyncssh>=2.21' ssh-audit &&
+      python3 -m venv "$here/ssh-audit-3.3" &&
+      "$here/ssh-audit-3.3/bin/pip" install -q --disable-pip-version-check 'ssh-audit==3.3.0' &&
+      touch "$here/complete" || return 1
   fi
   export SFTPGO_TS_TEST_PYTHON="$here/newest/bin/python"
   export ASYNCSSH_PYTHON="$here/newest/bin/python"
