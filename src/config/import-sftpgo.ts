@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { dirname, extname, isAbsolute, join, resolve } from 'node:path'
+import { existsSync, readFileSync } from 'node:fs'
+import { basename, dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { ConfigError, messageOf } from '../base/errors.ts'
-import { isInterpreter, takeEmptyChecksums } from './plugin-rules.ts'
+import { digestToApprove, isInterpreter, takeEmptyChecksums } from './plugin-rules.ts'
 import { formatPath } from './problems.ts'
 import { checkAgainstSchema } from './schema-check.ts'
 import { type SettingSchema, rootSchema } from './setting-schema.ts'
@@ -138,14 +137,10 @@ function importPlugin(entry: Section, path: string, folder: string, note: Note):
     entry['auto_mtls'] = true
     note('changed', `${path}.auto_mtls`, 'is on now: host and plugin prove to each other who they are')
   }
-  if (isInterpreter(program)) {
-    const message =
-      'names an interpreter, whose checksum says nothing about the script it runs; see "sftpgo-ts explain interpreter-unverified"'
-    note('check', `${path}.cmd`, message)
-  }
+  if (isInterpreter(program) && importInterpreted(entry, path, program, note)) return
   const given = entry['sha256sum']
   if (typeof given === 'string' && given !== '') return
-  const digest = digestOf(program)
+  const digest = digestToApprove(program)
   if (digest === undefined) {
     note(
       'check',
@@ -154,20 +149,48 @@ function importPlugin(entry: Section, path: string, folder: string, note: Note):
     )
   } else {
     entry['sha256sum'] = digest
-    note(
-      'changed',
-      `${path}.sha256sum`,
-      'was computed from the file as it is now: trusted on first use, so make sure it is the right one',
-    )
+    note('changed', `${path}.sha256sum`, `was computed from the file as it is now: ${firstUse}`)
   }
 }
 
-function digestOf(file: string): string | undefined {
-  try {
-    return statSync(file).isFile() ? createHash('sha256').update(readFileSync(file)).digest('hex') : undefined
-  } catch {
-    return undefined
+const firstUse = 'trusted on first use, so make sure it is the right one'
+
+/**
+ * An entry whose `cmd` runs a script: the checksum of SFTPGo, if there is one, covers the interpreter alone. True when
+ * the script lies here, so that the entry could be made one that covers both.
+ */
+function importInterpreted(entry: Section, path: string, program: string, note: Note): boolean {
+  const name = basename(program)
+  const about = `names an interpreter, "${name}", whose checksum says nothing about the script it runs`
+  const args: readonly unknown[] = Array.isArray(entry['args']) ? entry['args'] : []
+  const script = typeof args[0] === 'string' && isAbsolute(args[0]) ? args[0] : undefined
+  const [ofScript, ofInterpreter] = [script, program].map((file) =>
+    file === undefined ? undefined : digestToApprove(file),
+  )
+  if (script === undefined || ofScript === undefined || ofInterpreter === undefined) {
+    note('check', `${path}.cmd`, `${about}; see "sftpgo-ts explain interpreter-unverified"`)
+    return false
   }
+  entry['sha256sum'] = ofScript
+  note('changed', `${path}.sha256sum`, `was computed from "${script}" as it is now: ${firstUse}`)
+  if (/^node(js)?[0-9.]*$/.test(name)) {
+    entry['cmd'] = script
+    entry['args'] = args.slice(1)
+    note(
+      'changed',
+      `${path}.cmd`,
+      `${about}; it is the script itself now, which the server runs with its own Node`,
+    )
+  } else {
+    entry['interpreter_sha256'] = ofInterpreter
+    note('changed', `${path}.interpreter_sha256`, `was computed from "${program}" as it is now: ${firstUse}`)
+    note(
+      'check',
+      `${path}.cmd`,
+      `${about}; both have a checksum now, the libraries of the interpreter have none`,
+    )
+  }
+  return true
 }
 
 /** SFTPGo takes paths relative to its configuration folder; ours may lie elsewhere. */

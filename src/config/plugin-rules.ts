@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
-import { basename } from 'node:path'
+import { readFileSync, realpathSync, statSync } from 'node:fs'
+import { basename, resolve } from 'node:path'
 import type { ConfigErrorCode } from '../base/errors.ts'
+import { isInterpreterName } from '../base/interpreter.ts'
 import type { PluginSettings, Settings } from '../gen/settings.ts'
 import type { Problem, SettingPath } from './problems.ts'
 
@@ -65,11 +66,11 @@ function programProblems(plugin: PluginSettings, path: SettingPath): RuleProblem
     problems.push(problem([...path, 'version'], 'conflict', 'belongs to source, which is missing'))
   }
   if (cmd === undefined || !plugin.enabled) return problems
-  const interpreter = isInterpreter(cmd) && plugin.args.length > 0
-  if (interpreter && plugin.interpreter_sha256 === undefined) {
+  const runsOthers = isInterpreter(cmd) && (plugin.args.length > 0 || sha256sum !== undefined)
+  if (runsOthers && plugin.interpreter_sha256 === undefined) {
     problems.push(problem([...path, 'cmd'], 'unsafe', interpreterMessage(cmd)))
   } else if (sha256sum === undefined && !plugin.dev) {
-    problems.push(problem([...path, 'sha256sum'], 'missing-key', checksumMessage(cmd), true))
+    problems.push(problem([...path, 'sha256sum'], 'missing-key', checksumMessage(plugin), true))
   }
   return problems
 }
@@ -88,11 +89,17 @@ function fieldOf(value: unknown, key: string): unknown {
   return (value as Readonly<Record<string, unknown>>)[key]
 }
 
-/** Whether a command is a program that runs other programs: its own bytes then say nothing about what runs. */
+/** Whether a command runs what its arguments name; looks behind links, so that another name hides nothing. */
 export function isInterpreter(cmd: string): boolean {
-  return /^(?:python|node|nodejs|deno|bun|ruby|perl|php|lua|bash|dash|sh|zsh|java|dotnet|env)[0-9.]*$/.test(
-    basename(cmd),
-  )
+  return [cmd, realPathOf(cmd)].some((path) => isInterpreterName(basename(path)))
+}
+
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
 }
 
 function interpreterMessage(cmd: string): string {
@@ -100,18 +107,21 @@ function interpreterMessage(cmd: string): string {
   if (/^(node|nodejs|deno|bun|env)/.test(name)) {
     return `"${name}" is an interpreter, whose checksum says nothing about the script it runs; give the one bundled JavaScript file as cmd`
   }
-  return `"${name}" is an interpreter, whose checksum says nothing about the script it runs; add interpreter_sha256 and a sha256sum for the folder with its plugin.json`
+  return `"${name}" is an interpreter, whose checksum says nothing about the script it runs; add interpreter_sha256, the digest of the interpreter, and set sha256sum to the digest of the script or of the plugin.json of its folder`
 }
 
-function checksumMessage(cmd: string): string {
-  const digest = digestOf(cmd)
-  if (digest === undefined) return `is missing, and "${cmd}" is not a file that can be read`
+function checksumMessage({ cmd = '', args, interpreter_sha256: interpreter }: PluginSettings): string {
+  // Behind an interpreter the digest is that of what it runs.
+  const program = interpreter !== undefined && isInterpreter(cmd) ? resolve(args[0] ?? '') : cmd
+  const digest = digestToApprove(program)
+  if (digest === undefined) return `is missing, and "${program}" is not a file that can be read`
   return `is missing: nothing unverified runs. If this program is the right one, add "sha256sum": "${digest}"`
 }
 
-function digestOf(cmd: string): string | undefined {
+/** The digest that approves a program: of the file, or of the plugin.json of a folder. Undefined where it cannot be read. */
+export function digestToApprove(program: string): string | undefined {
   try {
-    const file = statSync(cmd).isDirectory() ? `${cmd}/plugin.json` : cmd
+    const file = statSync(program).isDirectory() ? `${program}/plugin.json` : program
     return createHash('sha256').update(readFileSync(file)).digest('hex')
   } catch {
     return undefined

@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { basename, extname, isAbsolute, join, resolve } from 'node:path'
 import { PluginError } from '../base/errors.ts'
+import { isInterpreterName } from '../base/interpreter.ts'
 
 /** What an entry of the configuration says about the program. */
 export interface ProgramEntry {
@@ -79,7 +80,7 @@ function isNode(program: string): boolean {
 
 /** Whether a program runs what its arguments name. Looks behind links, so that another name hides nothing. */
 function isInterpreter(path: string): boolean {
-  return [path, realPathOf(path)].some((name) => interpreters.test(basename(name)))
+  return [path, realPathOf(path)].some((name) => isInterpreterName(basename(name)))
 }
 
 function realPathOf(path: string): string {
@@ -89,28 +90,6 @@ function realPathOf(path: string): string {
     return path
   }
 }
-
-const interpreters = new RegExp(
-  `^(?:${[
-    ...['node', 'nodejs', 'bun', 'deno', 'python', 'pypy', 'ruby', 'perl', 'php', 'lua', 'luajit', 'java'],
-    ...['sh', 'bash', 'dash', 'zsh', 'ksh', 'fish', 'busybox', 'env', 'tclsh', 'rscript', 'dotnet', 'mono'],
-    ...[
-      'guile',
-      'racket',
-      'julia',
-      'elixir',
-      'erl',
-      'escript',
-      'tsx',
-      'ts-node',
-      'npx',
-      'nice',
-      'setpriv',
-      'sudo',
-    ],
-  ].join('|')})[0-9.]*m?(?:\\.exe)?$`,
-  'i',
-)
 
 function unverified({ name, cmd, args }: ProgramEntry): PluginError {
   const program = basename(cmd)

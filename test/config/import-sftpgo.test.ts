@@ -92,6 +92,37 @@ describe("SFTPGo's configuration", () => {
     ])
   })
 
+  it('has checksums of what an interpreter runs, not of the interpreter alone', async () => {
+    using folder = temporaryDirectory()
+    const [python, node, script] = ['python3', 'node', 'ask.py'].map((name) => folder.file(name))
+    for (const [file, text] of [
+      [python, 'p'],
+      [node, 'n'],
+      [script, 's'],
+    ] as const)
+      writeFileSync(file ?? '', text)
+    const sha = (text: string): string => createHash('sha256').update(text).digest('hex')
+    const plugins = [
+      { type: 'auth', auth_options: { scope: 1 }, cmd: python, args: [script, '-v'], sha256sum: sha('p') },
+      { type: 'ipfilter', cmd: node, args: [script, '-v'] },
+      { type: 'ipfilter', cmd: python, args: ['-m', 'ask'] },
+    ]
+    const file = folder.file('sftpgo.json')
+    writeFileSync(file, JSON.stringify({ plugins }))
+    const { config, notes } = await importSftpgoConfig(file)
+    expect(config['plugins']).toMatchObject([
+      { cmd: python, args: [script, '-v'], sha256sum: sha('s'), interpreter_sha256: sha('p') },
+      { cmd: script, args: ['-v'], sha256sum: sha('s') },
+      { cmd: python, args: ['-m', 'ask'], sha256sum: sha('p') },
+    ])
+    for (const index of [0, 1, 2]) {
+      const about = notes.find(({ path }) => path === `plugins[${index}].cmd`)
+      expect(about?.message).toContain('names an interpreter')
+    }
+    const problems = checkConfig({ file, text: JSON.stringify(config) }).problems
+    expect(problems.map(({ path }) => path.join('.'))).toEqual(['plugins.2.cmd'])
+  })
+
   it('that cannot be read says so', async () => {
     await expect(importSftpgoConfig('/nowhere.json')).rejects.toMatchObject({ code: 'file-unreadable' })
     await expect(importSftpgoConfig('sftpgo.hcl')).rejects.toMatchObject({ code: 'file-unreadable' })
