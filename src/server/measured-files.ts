@@ -21,7 +21,7 @@ export function measuredFiles(files: UserFiles, meter: Meter): UserFiles {
           return value
         }),
       (error) => {
-        told(error instanceof FileError ? error.code : 'failed')
+        told(statusOf(error))
         throw error
       },
     )
@@ -50,6 +50,13 @@ export function measuredFiles(files: UserFiles, meter: Meter): UserFiles {
   }
 }
 
+/** An observation costs more than a small read: most reads and writes are only counted. */
+const timedEvery = 64
+
+function statusOf(error: unknown): string {
+  return error instanceof FileError ? error.code : 'failed'
+}
+
 function measuredTransfer(
   transfer: OpenTransfer,
   direction: 'upload' | 'download',
@@ -57,6 +64,15 @@ function measuredTransfer(
   timed: <T>(operation: string, action: () => Soon<T>) => Soon<T>,
 ): OpenTransfer {
   const sums = { read: 0, readBytes: 0, write: 0, writtenBytes: 0 }
+  const failed =
+    (operation: string) =>
+    (error: unknown): never => {
+      meter.add('sftpgo_operations_total', 1, { operation, status: statusOf(error) })
+      throw error
+    }
+  const [readFailed, writeFailed] = [failed('read'), failed('write')]
+  const tellTime = (operation: string, began: number): void =>
+    meter.observe('sftpgo_operation_seconds', (performance.now() - began) / 1000, { operation })
   const tell = (outcome: string): void => {
     if (sums.read > 0) meter.add('sftpgo_operations_total', sums.read, { operation: 'read', status: 'ok' })
     if (sums.write > 0) meter.add('sftpgo_operations_total', sums.write, { operation: 'write', status: 'ok' })
@@ -73,17 +89,31 @@ function measuredTransfer(
       },
     )
   return {
-    read: (into, position) =>
-      whenReady(transfer.read(into, position), (bytes) => {
-        sums.read += 1
-        sums.readBytes += bytes
-        return bytes
-      }),
-    write: (chunks, position) =>
-      whenReady(transfer.write(chunks, position), () => {
-        sums.write += 1
-        for (const chunk of chunks) sums.writtenBytes += chunk.length
-      }),
+    read(into, position) {
+      const began = sums.read % timedEvery === 0 ? performance.now() : 0
+      return recovering(
+        () =>
+          whenReady(transfer.read(into, position), (bytes) => {
+            if (began > 0) tellTime('read', began)
+            sums.read += 1
+            sums.readBytes += bytes
+            return bytes
+          }),
+        readFailed,
+      )
+    },
+    write(chunks, position) {
+      const began = sums.write % timedEvery === 0 ? performance.now() : 0
+      return recovering(
+        () =>
+          whenReady(transfer.write(chunks, position), () => {
+            if (began > 0) tellTime('write', began)
+            sums.write += 1
+            for (const chunk of chunks) sums.writtenBytes += chunk.length
+          }),
+        writeFailed,
+      )
+    },
     attributes: () => timed('fstat', () => transfer.attributes()),
     change: (change) => timed('fsetstat', () => transfer.change(change)),
     sync: () => timed('fsync', () => transfer.sync()),

@@ -35,7 +35,10 @@ export const metrics = {
   sftpgo_transfers_total: counter('Uploads and downloads by outcome', ['direction', 'outcome']),
   sftpgo_transfer_bytes_total: counter('Bytes of file content moved', ['direction']),
   sftpgo_operations_total: counter('SFTP requests by operation and status', ['operation', 'status']),
-  sftpgo_operation_seconds: histogram('Time from a request to its reply', ['operation']),
+  sftpgo_operation_seconds: histogram(
+    'Time to carry a request out; of reads and writes the first of each file and then one in 64',
+    ['operation'],
+  ),
   sftpgo_plugin_calls_total: counter('Calls to plugins by slot and outcome', ['slot', 'outcome']),
   sftpgo_plugin_call_seconds: histogram('Time of calls to plugins', ['slot']),
   sftpgo_plugin_state: gauge('1 for the state an instance is in, 0 for the others', ['instance', 'state']),

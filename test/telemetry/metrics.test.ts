@@ -37,4 +37,27 @@ describe('metrics', () => {
       meter.close()
     }
   })
+
+  it('tell the delay of the event loop, without the pause between two looks at it', async () => {
+    const meter = openMeters()
+    try {
+      const delayOf = async (quantile: string): Promise<number> => {
+        const line = (await meter.read()).text
+          .split('\n')
+          .find((text) => text.includes(`{quantile="${quantile}"}`))
+        return Number(line?.split(' ')[1])
+      }
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      const calm = await delayOf('0.5')
+      const until = performance.now() + 200
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      while (performance.now() < until);
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      expect(await delayOf('1')).toBeGreaterThan(0.1)
+      // A look every 20 ms: an idle loop would seem to be late by that much.
+      expect(calm).toBeLessThan(0.02)
+    } finally {
+      meter.close()
+    }
+  })
 })
