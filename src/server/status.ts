@@ -54,14 +54,19 @@ function slotState({ host }: Parts, slot: SlotName): PartState {
 }
 
 function eventState({ events }: Parts): PartState {
-  const { full, usedBytes, notifiers } = events.status()
-  if (notifiers.length === 0) return { ready: !full, detail: 'nobody listens' }
+  const { full, usedBytes, unwritten, notifiers } = events.status()
+  const used = `${(usedBytes / 1024 / 1024).toFixed(1)} MiB kept`
+  if (full) return { ready: false, detail: `the disk budget is used up: ${used}` }
+  if (unwritten > 0)
+    return { ready: false, detail: `${unwritten} events cannot be written down; tried again` }
+  if (notifiers.length === 0) return { ready: true, detail: 'nobody listens' }
+  const sum = (key: 'waiting' | 'parked'): number =>
+    notifiers.reduce((total, notifier) => total + notifier[key], 0)
   const failing = notifiers.filter((notifier) => notifier.failing > 0).map(({ name }) => name)
-  const waiting = `${(usedBytes / 1024 / 1024).toFixed(1)} MiB waiting`
-  if (full) return { ready: false, detail: `the disk budget is used up: ${waiting}` }
+  const owed = `${sum('waiting')} waiting, ${sum('parked')} parked, ${used}`
   return {
     ready: true,
-    detail: failing.length === 0 ? waiting : `${waiting}; failing: ${failing.join(', ')}`,
+    detail: failing.length === 0 ? owed : `${owed}; failing: ${failing.join(', ')}`,
   }
 }
 
