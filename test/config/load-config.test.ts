@@ -1,14 +1,23 @@
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Ajv } from 'ajv'
 import { describe, expect, it } from 'vitest'
 import { effectiveSettings } from '../../src/config/effective-settings.ts'
 import { type Config, checkConfig, loadConfig } from '../../src/config/load-config.ts'
+import { serverSchema } from '../../src/gen/server-schema.ts'
 import { formatPlace, formatProblem } from '../../src/config/problems.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
 const fixtures = join(import.meta.dirname, '../fixtures/config')
 const expected = readFileSync(join(fixtures, 'expected.txt'), 'utf8').trimEnd().split('\n')
 const broken = readdirSync(fixtures).filter((name) => name.endsWith('.json'))
+
+describe('the schema of the configuration', () => {
+  it('is a JSON Schema', () => {
+    const ajv = new Ajv({ strict: false })
+    expect(ajv.validateSchema(serverSchema), ajv.errorsText()).toBe(true)
+  })
+})
 
 describe('a broken configuration', () => {
   it('comes in at least twenty kinds', () => {
