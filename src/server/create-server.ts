@@ -74,13 +74,15 @@ async function build(options: ServerOptions, scope: Scope): Promise<RunningServe
   const operations = controlOperations(opened.parts, reloader, status)
   const socketPath = stateLayout(config).control
   scope.own(await openControlServer({ socketPath, operations, log: log.with({ part: 'control' }) }))
+  // Last of all: its password is shown once, so nothing may fail between the two.
+  const firstAccount = await makeFirstAccount(config, opened.parts.accounts)
   log.info('server ready', { listening: opened.parts.door.ssh.addresses, version: programVersion() })
 
   let closing: Promise<void> | undefined
   return {
     addresses: opened.parts.door.ssh.addresses,
     hostKeys: opened.parts.door.ssh.status.hostKeys,
-    firstAccount: opened.firstAccount,
+    firstAccount,
     log,
     status,
     reload: () => reloader.reload(),
@@ -125,7 +127,6 @@ async function openParts(
     { current, accounts, events, encrypted, log, meter, inMemory: options.workshop?.filesInMemory === true },
     scope,
   )
-  const firstAccount = await makeFirstAccount(config, accounts)
   const door = await openDoor(options, { authority: accounts.authority, serve, events, log, meter })
   accounts.attachSessions(door)
   const setGrace = closeDoorFirst(door, current, scope)
@@ -147,7 +148,7 @@ async function openParts(
       door,
     },
   }
-  return { parts, firstAccount, setGrace }
+  return { parts, setGrace }
 }
 
 function openState(config: Config, log: ProgramLogger): Promise<Database> {

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { fixturePlugin } from '../helpers/fixture-plugin.ts'
@@ -92,5 +93,23 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     expect(second.password).toBeUndefined()
     expect(second.screen).toContain('sftp -P')
     expect(await second.stop()).toBe(0)
+  })
+
+  it('that cannot listen at its first start makes no account whose password nobody saw', async () => {
+    using folder = temporaryDirectory()
+    const config = folder.file('one.json')
+    const other = createServer()
+    await new Promise<void>((settle) => other.listen(0, '127.0.0.1', settle))
+    const address = other.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    const sftpd = { ...settings.sftpd, bindings: [{ port, address: '127.0.0.1' }] }
+    writeFileSync(config, JSON.stringify({ sftpd }))
+    const refused = runCommand(['serve', '--config', config])
+    expect(refused.status).toBe(1)
+    expect(refused.stderr).toContain(`Cannot listen on 127.0.0.1:${port}`)
+    await new Promise((settle) => other.close(settle))
+    await using server = await startServerProcess(config)
+    expect(server.password).toBeDefined()
+    expect(await server.stop()).toBe(0)
   })
 })
