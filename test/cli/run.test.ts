@@ -71,6 +71,13 @@ describe('init', () => {
     })
     const { stdout } = runCommand(['config', 'show', '--config', file, '--changed'])
     expect(stdout).toMatch(/sftpd\.bindings\[0\]\.port +2200 +\S+sftpgo\.config\.json:\d+:\d+/)
+    const other = folder.file('other.json')
+    expect(runCommand(['init', other, '--state-dir', folder.file('keep')]).status).toBe(0)
+    const { stdout: places } = runCommand(['paths', '--config', other, '--json'])
+    expect(JSON.parse(places)).toMatchObject({
+      state: folder.file('keep'),
+      hostKeys: [folder.file('keep/certs/id_ed25519'), folder.file('keep/certs/id_rsa')],
+    })
     const before = readFileSync(file, 'utf8')
     expect(runCommand(['init', file])).toMatchObject({
       status: 2,

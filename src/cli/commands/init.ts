@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import { type CliCommand, CommandError } from '../command.ts'
+import { dirname, join, resolve } from 'node:path'
+import { type CliCommand, CommandError, textOption } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
 import { schemaSeenFrom } from '../published-schema.ts'
@@ -11,8 +11,12 @@ export const init: CliCommand = {
   options: [
     ['--port <port>', 'where to listen', '2022'],
     ['--address <address>', 'on which address; empty means every one', '127.0.0.1'],
+    ['--state-dir <folder>', 'where state and host keys lie; default: both beside the configuration'],
   ],
-  examples: ['init', 'init /etc/sftpgo-ts/sftpgo.config.json --address "" --port 22'],
+  examples: [
+    'init',
+    'init /etc/sftpgo-ts/sftpgo.config.json --state-dir /var/lib/sftpgo-ts --address "" --port 22',
+  ],
   run(input) {
     const file = resolve(input.args[0] ?? input.configFile)
     if (existsSync(file))
@@ -22,22 +26,32 @@ export const init: CliCommand = {
       throw new CommandError(exitCodes.usage, 'A port is a whole number from 0 to 65535')
     }
     mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, starter(dirname(file), { port, address: String(input.options['address']) }), {
-      flag: 'wx',
-    })
+    const asked = { port, address: String(input.options['address']), stateDir: textOption(input, 'stateDir') }
+    writeFileSync(file, starter(dirname(file), asked), { flag: 'wx' })
     print(`Wrote ${file}`)
     print(`Start the server:  sftpgo-ts serve --config ${file}`)
   },
 }
 
-function starter(folder: string, binding: { readonly port: number; readonly address: string }): string {
+interface Asked {
+  readonly port: number
+  readonly address: string
+  readonly stateDir: string | undefined
+}
+
+function starter(folder: string, { port, address, stateDir }: Asked): string {
+  const keys = ['id_ed25519', 'id_rsa'].map((name) => JSON.stringify(join(stateDir ?? '', 'certs', name)))
+  const [state, hostKeys] =
+    stateDir === undefined
+      ? ['', '']
+      : [`\n  "state_dir": ${JSON.stringify(stateDir)},\n`, `\n    "host_keys": [${keys.join(', ')}],`]
   return `{
   // Gives completion and help in an editor.
   "$schema": ${JSON.stringify(schemaSeenFrom(folder))},
-
+${state}
   // Everything that can be set: docs/settings.md, or "sftpgo-ts config show".
   "sftpd": {
-    "bindings": [{ "port": ${binding.port}, "address": ${JSON.stringify(binding.address)} }],
+    "bindings": [{ "port": ${port}, "address": ${JSON.stringify(address)} }],${hostKeys}
   },
 
   // Programs that decide about logins, hear of uploads, keep keys or filter addresses.
