@@ -48,7 +48,11 @@ function hostKeys(config: Config): Finding[] {
   const { ok, warning, failure } = about('host keys')
   const named = config.settings.sftpd.host_keys
   const files = named.length > 0 ? named : defaultHostKeys(config)
-  return files.map((file) => {
+  const folders = [...new Set(files.map((file) => dirname(file)))].filter((folder) => existsSync(folder))
+  const open = folders
+    .filter((folder) => (statSync(folder).mode & 0o022) !== 0)
+    .map((folder) => warning(`others may put keys into ${folder}; chmod go-w it`))
+  const keys = files.map((file) => {
     if (!existsSync(file)) {
       const makes = /^id_(ed25519|rsa|ecdsa)$/.test(file.slice(file.lastIndexOf('/') + 1))
       return makes ? ok(`${file} will be made at the first start`) : failure(`${file} is missing`)
@@ -56,6 +60,7 @@ function hostKeys(config: Config): Finding[] {
     const { mode } = statSync(file)
     return (mode & 0o077) === 0 ? ok(file) : warning(`${file} can be read by others; chmod 600 it`)
   })
+  return [...keys, ...open]
 }
 
 async function ports({ settings }: Config, serverRuns: boolean): Promise<Finding[]> {
