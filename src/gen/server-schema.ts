@@ -1028,7 +1028,8 @@ export const serverSchema = {
             "type": "array",
             "description": "Its arguments; never logged.",
             "items": {
-              "type": "string"
+              "type": "string",
+              "x-secret": true
             },
             "default": [],
             "x-secret": true
