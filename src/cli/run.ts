@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { messageOf } from '../base/errors.ts'
+import { ConfigError, FileError, PackageError, PluginError, SecretError, messageOf } from '../base/errors.ts'
 import { nearestName } from '../config/nearest-name.ts'
 import { type CliCommand, type CommandInput, CommandError } from './command.ts'
 import { type CommandRow, commandTable } from './command-table.ts'
@@ -14,7 +14,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     // Commander has said already what was wrong with the arguments.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
-    process.stderr.write(`${messageOf(error)}\n`)
+    process.stderr.write(`${messageOf(error)}\n${moreAbout(error)}`)
     if (!(error instanceof CommandError) && process.env['SFTPGO_TS_TRACE'] === '1')
       process.stderr.write(stackOf(error))
     return exitCodeOf(error)
@@ -33,6 +33,15 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   const command = await row.load()
   const code = 'raw' in command ? await command.run(rest) : await runDefined(row, command, rest)
   return code ?? exitCodes.ok
+}
+
+/** Where an error of the catalogue is explained. */
+function moreAbout(error: unknown): string {
+  const kinds = [FileError, PluginError, ConfigError, PackageError, SecretError]
+  const known = kinds.some((kind) => error instanceof kind)
+  return known && error instanceof Error && 'code' in error
+    ? `"${program} explain ${String(error.code)}" says what to do\n`
+    : ''
 }
 
 /** The row whose words begin the command line; the longest wins. */
