@@ -75,7 +75,8 @@ async function build(options: ServerOptions, scope: Scope): Promise<RunningServe
   const socketPath = stateLayout(config).control
   scope.own(await openControlServer({ socketPath, operations, log: log.with({ part: 'control' }) }))
   // Last of all: its password is shown once, so nothing may fail between the two.
-  const firstAccount = await makeFirstAccount(config, opened.parts.accounts)
+  const firstAccount =
+    options.withoutFirstAccount === true ? undefined : await makeFirstAccount(config, opened.parts.accounts)
   log.info('server ready', { listening: opened.parts.door.ssh.addresses, version: programVersion() })
 
   let closing: Promise<void> | undefined

@@ -5,7 +5,7 @@ import { createServer } from './create-server.ts'
 import { pluginEntries } from './plugin-entries.ts'
 import { watchSignals } from './process-signals.ts'
 import type { RunningServer, ServerOptions } from './running-server.ts'
-import { openServiceManager } from './service-manager.ts'
+import { openServiceManager, printsIntoJournal } from './service-manager.ts'
 
 /** Runs a server as the life of this process: from the start to the signal that ends it. The exit code. */
 export async function runServer(options: ServerOptions, graceMs?: number): Promise<number> {
@@ -36,7 +36,11 @@ export async function runServer(options: ServerOptions, graceMs?: number): Promi
     else server.log.error('unhandled rejection', { error: messageOf(error) })
   })
   try {
-    server = await createServer({ ...options, signal: unwanted.signal })
+    server = await createServer({
+      ...options,
+      signal: unwanted.signal,
+      withoutFirstAccount: printsIntoJournal(process.env),
+    })
   } catch (error) {
     if (unwanted.signal.aborted) return 0
     throw error

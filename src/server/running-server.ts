@@ -50,6 +50,8 @@ export interface ServerOptions {
   readonly frozen?: boolean
   /** For a throw-away server in which somebody writes a plugin. Default: none of it. */
   readonly workshop?: Workshop
+  /** Makes no first account: there is nobody to whom its password could be shown. Default false. */
+  readonly withoutFirstAccount?: boolean
   /** Whoever fires this before the server is ready does not want it any more: what was opened is closed, and the start throws. */
   readonly signal?: AbortSignal
   /** Default: one on standard error, closed with the server. */

@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import { sendDatagram } from '../native/datagram.ts'
 
 /** Tells systemd how the server is; says nothing where no systemd asked. */
@@ -23,6 +24,18 @@ export function openServiceManager(
     reloading: () => tell(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
     stopping: () => tell('STOPPING=1'),
     close: () => clearInterval(timer),
+  }
+}
+
+/** Whether what we print is kept in systemd's journal: nothing secret may then be printed. */
+export function printsIntoJournal(environment: Readonly<Record<string, string | undefined>>): boolean {
+  const journal = environment['JOURNAL_STREAM']
+  if (journal === undefined) return false
+  try {
+    const { dev, ino } = fstatSync(1)
+    return journal === `${dev}:${ino}`
+  } catch {
+    return false
   }
 }
 

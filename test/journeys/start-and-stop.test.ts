@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -111,5 +111,25 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     await using server = await startServerProcess(config)
     expect(server.password).toBeDefined()
     expect(await server.stop()).toBe(0)
+  })
+
+  it('prints no password into a journal that keeps it, and makes no account then', async () => {
+    using folder = temporaryDirectory()
+    const config = folder.file('one.json')
+    writeFileSync(config, JSON.stringify(settings))
+    const journal = openSync(folder.file('journal'), 'w')
+    const { dev, ino } = fstatSync(journal)
+    const env = { ...process.env, JOURNAL_STREAM: `${dev}:${ino}` }
+    const child = spawn(process.execPath, [resolve('dist/main.js'), 'serve', '--config', config], {
+      ...{ env, stdio: ['ignore', journal, 'ignore'] },
+    })
+    const ended = new Promise((settle) => child.once('exit', settle))
+    const kept = (): string => readFileSync(folder.file('journal'), 'utf8')
+    await until('the first screen', () => kept().includes('Ctrl-C'), 20_000)
+    expect(kept()).not.toContain('password')
+    expect(runCommand(['user', 'list', '--config', config, '--json']).stdout).toBe('[]\n')
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
+    closeSync(journal)
   })
 })
