@@ -251,7 +251,10 @@ const configErrors: Readonly<Record<ConfigErrorCode, ErrorRow>> = {
     meaning: 'A setting has a value that it may not have.',
     remedy: 'The message says what is expected.',
   },
-  'missing-key': { meaning: 'A setting without a default is missing.', remedy: 'Add it; docs/settings.md and the schema say what it may hold.' },
+  'missing-key': {
+    meaning: 'A setting without a default is missing.',
+    remedy: 'Add it; docs/settings.md and the schema say what it may hold.',
+  },
   conflict: { meaning: 'Two settings contradict each other.', remedy: 'The message names both.' },
   unsafe: {
     meaning: 'The setting would give up a protection.',

@@ -261,8 +261,7 @@ class DatabaseEventLog implements OpenEventLog {
   #commit(id: string, event: FileEvent): Soon<void> {
     const createdMs = this.#clock.now()
     return recovering<void>(
-      () =>
-        whenReady(this.#notes.add(id, event, createdMs), () => this.#countWritten(event)),
+      () => whenReady(this.#notes.add(id, event, createdMs), () => this.#countWritten(event)),
       (error) => {
         this.#log.error('event cannot be written down', { event_id: id, error })
         this.#unwritten.keep(id, event, createdMs)

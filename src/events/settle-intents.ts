@@ -1,5 +1,4 @@
 import type { Logger } from '../base/log.ts'
-import type { Soon } from '../base/soon.ts'
 import { displayName } from '../base/virtual-path.ts'
 import type { OpenIntent, Outbox } from './outbox.ts'
 import { reconcile, type Finding } from './reconcile.ts'
@@ -35,12 +34,12 @@ export async function settleIntents(outbox: Outbox, log: Logger): Promise<Recove
   return { committed: happened + cut, discarded: nothing, unknown, partPaths }
 }
 
-function settle(outbox: Outbox, log: Logger, intent: OpenIntent, finding: Finding): Soon<void> {
+async function settle(outbox: Outbox, log: Logger, intent: OpenIntent, finding: Finding): Promise<void> {
   const { id, event, createdMs } = intent
   const { action, username } = event
   log.warn('intent of an earlier life settled', {
     ...{ event_id: id, found: finding.found, action, username },
     path: displayName(event.path),
   })
-  return 'event' in finding ? outbox.add(id, finding.event, createdMs) : outbox.forgetIntent(id)
+  await ('event' in finding ? outbox.add(id, finding.event, createdMs) : outbox.forgetIntent(id))
 }

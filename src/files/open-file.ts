@@ -253,10 +253,7 @@ function start(desk: Desk, facts: Omit<UploadStart, 'intent'>): Soon<Upload> {
   )
 }
 
-function intend(
-  desk: Desk,
-  { file, place, hidden, size }: Omit<UploadStart, 'intent'>,
-): Soon<Intent> {
+function intend(desk: Desk, { file, place, hidden, size }: Omit<UploadStart, 'intent'>): Soon<Intent> {
   return whenReady(file.attributes(), ({ inode }) => {
     const at = (inside: VirtualPath): string => realPathOf({ ...place, inside })
     const event = desk.happenings.eventOf({ action: 'upload', place, size, status: 2 })
