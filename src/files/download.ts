@@ -41,6 +41,19 @@ export class Download implements OpenTransfer {
     return this.#moved(value)
   }
 
+  /** Only without a bandwidth to keep, which is waited for. */
+  readNow(pieces: readonly Buffer[], position: number): number | undefined {
+    if (this.#pacer !== undefined) return undefined
+    try {
+      const bytes = this.#file.readNow?.(pieces, position)
+      if (bytes !== undefined) this.#count(bytes)
+      return bytes
+    } catch (error) {
+      this.#failed = true
+      throw error
+    }
+  }
+
   write(): never {
     throw new FileError('bad-handle', 'Cannot write to a file opened for reading')
   }
@@ -71,14 +84,18 @@ export class Download implements OpenTransfer {
     return this.#end(true)
   }
 
+  #count(bytes: number): void {
+    this.#desk.transfers.download(bytes)
+    this.#bytes += bytes
+  }
+
   #moved(bytes: number): Soon<number> {
     try {
-      this.#desk.transfers.download(bytes)
+      this.#count(bytes)
     } catch (error) {
       this.#failed = true
       throw error
     }
-    this.#bytes += bytes
     const wait = this.#pacer?.moved(bytes)
     return wait === undefined ? bytes : wait.then(() => bytes)
   }

@@ -45,6 +45,7 @@ function transferOf(file: OpenFile): OpenTransfer {
   const close = (): Soon<void> => file.close()
   return {
     read: (into, position) => file.read(into, position),
+    readNow: (pieces, position) => file.readNow?.(pieces, position),
     write: (chunks, position) => file.write(chunks, position),
     attributes: () => file.attributes(),
     change: (change) => file.change(change),

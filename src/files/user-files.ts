@@ -41,6 +41,8 @@ export interface FileAbilities {
 export interface OpenTransfer {
   /** Fills `into` from `position`; the number of bytes read, 0 at the end. */
   read(into: Buffer, position: number): Soon<number>
+  /** As `read`, into one piece after the other, where that is done at once; undefined while it is not. */
+  readNow?(pieces: readonly Buffer[], position: number): number | undefined
   /** Writes `chunks` one after the other from `position`, or at the end when opened to append. */
   write(chunks: readonly Buffer[], position: number): Soon<void>
   attributes(): Soon<FileAttributes>

@@ -102,6 +102,19 @@ function measuredTransfer(
         readFailed,
       )
     },
+    readNow(pieces, position) {
+      const began = sums.read % timedEvery === 0 ? performance.now() : 0
+      try {
+        const bytes = transfer.readNow?.(pieces, position)
+        if (bytes === undefined) return undefined
+        if (began > 0) tellTime('read', began)
+        sums.read += 1
+        sums.readBytes += bytes
+        return bytes
+      } catch (error) {
+        return readFailed(error)
+      }
+    },
     write(chunks, position) {
       const began = sums.write % timedEvery === 0 ? performance.now() : 0
       return recovering(

@@ -13,6 +13,11 @@ export interface ByteStream {
    * cannot tell may leave it uncalled: the buffer is then not used again.
    */
   send(bytes: Buffer, sent?: () => void): boolean
+  /**
+   * Memory for `length` bytes that are sent next, so that they need not be copied; it is given up with the next call of
+   * this stream. `later`: they could leave at once after the next `room`. Undefined: send them as ever.
+   */
+  lend?(length: number): StreamRoom | 'later' | undefined
   /** True when `send` has copied (or sent) its bytes on return, so that the caller may reuse the buffer at once. */
   readonly copies: boolean
   /** Bytes taken by `send` that the peer's window or the socket has not accepted yet. */
@@ -24,6 +29,14 @@ export interface ByteStream {
   consumed(bytes: number): void
   /** Nothing more will be sent; the stream ends in order, with the exit status where it has one. */
   end(exitStatus: number): void
+}
+
+/** Memory of a stream, in which bytes are sent from where they lie. */
+export interface StreamRoom {
+  /** One after another, as the bytes will travel. */
+  readonly pieces: readonly Buffer[]
+  /** Sends the first `length` bytes of it. False means as for `send`. */
+  send(length: number): boolean
 }
 
 /** What a session offers its stream. */

@@ -1,6 +1,6 @@
 import type { Soon } from '../base/soon.ts'
 import type { OpenTransfer } from '../files/user-files.ts'
-import { dataHeaderBytes } from './outbox.ts'
+import { dataHeaderBytes, type DataRoom } from './outbox.ts'
 import { statusReply, type Reply } from './reply.ts'
 import { eofStatus, okStatus } from './status.ts'
 import type { Receipt } from './task.ts'
@@ -12,6 +12,12 @@ export interface LineDesk {
   answerError(receipt: Receipt, error: unknown): void
   /** Answers a READ with bytes in a pooled buffer, behind room for the header. */
   answerData(receipt: Receipt, buffer: Buffer, length: number): void
+  /** Memory of the stream for the data of one READ whose answer leaves at once; undefined where it does not. */
+  lend(length: number): DataRoom | 'later' | undefined
+  /** Pumps the line when the stream has room. */
+  waitForRoom(line: HandleLine): void
+  /** A READ was answered from such memory. */
+  sentAsLent(receipt: Receipt): void
   /** A buffer for one READ, or undefined when enough are under way: the line is called again with `pump`. */
   beginRead(line: HandleLine): Buffer | undefined
   /** One READ less under way; `unused` goes back unsent. */
@@ -66,6 +72,8 @@ export class HandleLine {
   #aloneChange: number | undefined
   #idle: (() => void) | undefined
   #pumping = false
+  /** The latest READ was large and got all it asked for: so will the next. */
+  #reading = false
 
   constructor(desk: LineDesk, transfer: OpenTransfer | undefined) {
     this.#desk = desk
@@ -144,6 +152,11 @@ export class HandleLine {
   }
 
   #startRead(item: Item & { is: 'read' }): boolean {
+    if (this.#reading && this.#reads.length === 0) {
+      const read = this.#readIntoStream(item)
+      if (read === 'later') return false
+      if (read) return true
+    }
     const buffer = this.#desk.beginRead(this)
     if (buffer === undefined) return false
     const slot: ReadSlot = { receipt: item.receipt, buffer, outcome: undefined }
@@ -153,6 +166,7 @@ export class HandleLine {
       () => this.#transfer?.read(into, item.position) ?? 0,
       (bytes) => {
         slot.outcome = { bytes }
+        this.#reading = bytes >= largeRead && bytes === item.length
         this.#answerReads()
       },
       (error) => {
@@ -160,6 +174,30 @@ export class HandleLine {
         this.#answerReads()
       },
     )
+    return true
+  }
+
+  /** Reads where the answer leaves from, if the disk answers at once: that saves a copy. */
+  #readIntoStream({ receipt, position, length }: Item & { is: 'read' }): boolean | 'later' {
+    if (this.#transfer?.readNow === undefined || length < largeRead) return false
+    const room = this.#desk.lend(length)
+    if (room === 'later') {
+      this.#desk.waitForRoom(this)
+      return room
+    }
+    if (room === undefined) return false
+    try {
+      const bytes = this.#transfer.readNow(room.pieces, position)
+      if (bytes === undefined) return false
+      this.#reading = bytes === length
+      if (bytes === 0) this.#desk.answer(receipt, eofReply)
+      else {
+        room.send(receipt.id, bytes)
+        this.#desk.sentAsLent(receipt)
+      }
+    } catch (error) {
+      this.#desk.answerError(receipt, error)
+    }
     return true
   }
 
@@ -239,6 +277,8 @@ export class HandleLine {
   }
 }
 
+/** Below this a copy costs less than packets that are laid out before it is known how much there is. */
+const largeRead = 64 * 1024
 /** Pieces of one gathered write; the kernel takes at most 1,024. */
 const mostPieces = 512
 const okReply: Reply = statusReply(okStatus)

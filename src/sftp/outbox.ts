@@ -116,10 +116,7 @@ export class Outbox {
 
   /** Sends `length` bytes that lie in a pooled buffer behind room for the header, and gives the buffer back. */
   data(id: number, buffer: Buffer, length: number): void {
-    buffer.writeUInt32BE(9 + length, 0)
-    buffer[4] = replyType.data
-    buffer.writeUInt32BE(id, 5)
-    buffer.writeUInt32BE(length, 9)
+    writeDataHeader(buffer, id, length)
     const whole = dataHeaderBytes + length
     if (whole > gatherBytes) {
       this.flush()
@@ -129,6 +126,23 @@ export class Outbox {
     const { buffer: into, at } = this.#reserve(whole)
     buffer.copy(into, at, 0, whole)
     this.#buffers.give(buffer)
+  }
+
+  /** Where the data of a DATA reply may be put so that they leave from there; see `ByteStream.lend`. */
+  lend(length: number): DataRoom | 'later' | undefined {
+    if (this.#full || this.#stream.lend === undefined) return undefined
+    this.flush()
+    const room = this.#stream.lend(dataHeaderBytes + length)
+    if (room === 'later') return room
+    const [first, ...others] = room?.pieces ?? []
+    if (room === undefined || first === undefined || first.length <= dataHeaderBytes) return undefined
+    return {
+      pieces: [first.subarray(dataHeaderBytes), ...others],
+      send: (id, bytes) => {
+        writeDataHeader(first, id, bytes)
+        if (!room.send(dataHeaderBytes + bytes)) this.#full = true
+      },
+    }
   }
 
   #handle(id: number, number: number): void {
@@ -195,6 +209,20 @@ export class Outbox {
     const more = sent === undefined ? this.#stream.send(bytes) : this.#stream.send(bytes, sent)
     if (!more) this.#full = true
   }
+}
+
+/** Memory for the data of one DATA reply. */
+export interface DataRoom {
+  readonly pieces: readonly Buffer[]
+  /** Sends the first `bytes` of it as the answer to request `id`. */
+  send(id: number, bytes: number): void
+}
+
+function writeDataHeader(into: Buffer, id: number, length: number): void {
+  into.writeUInt32BE(9 + length, 0)
+  into[4] = replyType.data
+  into.writeUInt32BE(id, 5)
+  into.writeUInt32BE(length, 9)
 }
 
 interface Place {

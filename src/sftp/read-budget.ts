@@ -28,6 +28,11 @@ export class ReadBudget {
     return this.#buffers.take()
   }
 
+  /** `line` is pumped when the stream has room. */
+  wait(line: HandleLine): void {
+    this.#waiting.add(line)
+  }
+
   /** One READ less; `unused` goes back unsent. */
   end(unused: Buffer | undefined): void {
     this.#running -= 1
@@ -39,7 +44,8 @@ export class ReadBudget {
   wake(): void {
     if (this.#waking) return
     this.#waking = true
-    for (const line of this.#waiting) {
+    // A line that has to wait on adds itself again: it is not asked twice.
+    for (const line of [...this.#waiting]) {
       if (!this.#mayBegin()) break
       this.#waiting.delete(line)
       line.pump()

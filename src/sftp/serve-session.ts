@@ -12,7 +12,7 @@ import { Handles, type Opened, type OpenedFor } from './handles.ts'
 import { createLongNames } from './long-name.ts'
 import { extensions, operations, vendorData, vendorExtension } from './operations/index.ts'
 import type { Conversation, Operation } from './operations/operation.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type DataRoom } from './outbox.ts'
 import { PacketReader } from './packet-reader.ts'
 import { namelessPeople, type People } from './people.ts'
 import { maxPacketBytes, requestType } from './protocol.ts'
@@ -199,6 +199,18 @@ class Session implements Conversation, LineDesk {
   answerData(receipt: Receipt, buffer: Buffer, length: number): void {
     if (this.over) return this.#buffers.give(buffer)
     this.#outbox.data(receipt.id, buffer, length)
+    this.#answered(receipt)
+  }
+
+  lend(length: number): DataRoom | 'later' | undefined {
+    return this.over ? undefined : this.#outbox.lend(length)
+  }
+
+  waitForRoom(line: HandleLine): void {
+    this.#reads.wait(line)
+  }
+
+  sentAsLent(receipt: Receipt): void {
     this.#answered(receipt)
   }
 

@@ -1,8 +1,8 @@
 import type { PinnedBuffer } from '../native/arena.ts'
-import type { ByteReceiver, ByteStream } from '../sftp/byte-stream.ts'
+import type { ByteReceiver, ByteStream, StreamRoom } from '../sftp/byte-stream.ts'
 import type { Transport } from './library.ts'
 import { message } from './messages.ts'
-import type { PacketPool } from './packet-pool.ts'
+import { slabBytes, type PacketPool } from './packet-pool.ts'
 import type { StillNeeded } from './read-memory.ts'
 import { buildMessage, ProtocolError } from './wire.ts'
 
@@ -13,6 +13,8 @@ export interface ChannelLink {
   socketBacklog(): number
   /** Memory for replies that are gathered; at least `gatherBytes` each. */
   readonly pool: Pick<PacketPool, 'take' | 'give'>
+  /** Room for so many bytes of packets that are committed next. */
+  allocate(bytes: number): Buffer
   /** Asks the peer something that it answers at once; `answered` is called then, or never. */
   ping(answered: () => void): void
   /** Runs `action` once this turn's events are handled: small replies of a turn travel in one packet. */
@@ -53,8 +55,19 @@ const gatherBytes = 16 * 1024
 /** Bytes between two measurements of the way to the peer, at first and where it proved short. */
 const oftenMeasured = 512 * 1024
 const seldomMeasured = 64 * 1024 * 1024
+/** Type, channel and length before the data of a CHANNEL_DATA. */
+const dataHeader = 9
 /** Packets sent in one go to a peer that takes tiny ones; the rest in later turns. */
 const packetsPerTurn = 256
+
+/** Data that wait for the window or the socket; `slab` is the pool's memory that they lie in. */
+interface Waiting {
+  readonly bytes: Buffer
+  readonly slab: PinnedBuffer | undefined
+}
+
+/** How long a client that could take a large answer at once is waited for, before it gets the answer in parts. */
+const patienceMs = 50
 
 /** An SSH channel as the stream that an SFTP session wants: exact flow control both ways, replies gathered. */
 export class ChannelStream implements ByteStream {
@@ -77,7 +90,10 @@ export class ChannelStream implements ByteStream {
   #measureAfter = oftenMeasured
 
   #windowOut: number
-  #queue: Buffer[] = []
+  #mostWindow: number
+  #patience: NodeJS.Timeout | undefined
+  #impatient = false
+  #queue: Waiting[] = []
   #queuedBytes = 0
   #gathered: PinnedBuffer | undefined
   #gatheredBytes = 0
@@ -95,6 +111,7 @@ export class ChannelStream implements ByteStream {
     this.#windowIn = limits.firstWindow
     this.#target = limits.firstWindow
     this.#windowOut = numbers.window
+    this.#mostWindow = numbers.window
   }
 
   start(receiver: ByteReceiver): void {
@@ -131,9 +148,64 @@ export class ChannelStream implements ByteStream {
       this.#flushGathered()
       this.#write(bytes)
     }
+    return !this.#enough()
+  }
+
+  /** Whether the session is to wait until there is room. */
+  #enough(): boolean {
     const enough = this.queuedBytes > queueLimit
     if (enough) this.#wantsRoom = true
-    return !enough
+    return enough
+  }
+
+  /** Packets side by side where the socket's output lies, with the data still to come. */
+  lend(length: number): StreamRoom | 'later' | undefined {
+    const { transport, allocate } = this.#link
+    if (this.#closed || this.#ending !== undefined || this.#queue.length > 0) return undefined
+    this.#flushGathered()
+    if (this.#windowOut < length || !this.#mayWrite()) return this.#askForRoom(length)
+    const each = Math.min(this.#numbers.packetSize, mostPacketData)
+    const packets: { readonly at: number; readonly data: Buffer }[] = []
+    let total = 0
+    for (let done = 0; done < length; done += each)
+      total += transport.packetBytes(dataHeader + Math.min(each, length - done))
+    if (total === 0 || total > slabBytes || length / each > packetsPerTurn) return undefined
+    const memory = allocate(total)
+    let at = 0
+    for (let done = 0; done < length; done += each) {
+      const size = Math.min(each, length - done)
+      const from = at + transport.start + dataHeader
+      packets.push({ at, data: memory.subarray(from, from + size) })
+      at += transport.packetBytes(dataHeader + size)
+    }
+    return {
+      pieces: packets.map(({ data }) => data),
+      send: (used) => {
+        let left = used
+        for (const { at: from, data } of packets) {
+          if (left === 0) break
+          const size = Math.min(left, data.length)
+          const bytes = transport.packetBytes(dataHeader + size)
+          const packet = memory.subarray(from, from + bytes)
+          transport.beginIn(packet, dataHeader + size)
+          left -= size
+          this.#commitData(packet, size, left > 0)
+        }
+        return !this.#enough()
+      },
+    }
+  }
+
+  /** Whether to wait until so much can be sent at once; not for long, and not for a client that never takes it. */
+  #askForRoom(length: number): 'later' | undefined {
+    if (this.#impatient || this.#mostWindow < 2 * length) return undefined
+    this.#wantsRoom = true
+    this.#patience ??= setTimeout(() => {
+      this.#patience = undefined
+      this.#impatient = true
+      this.pump()
+    }, patienceMs)
+    return 'later'
   }
 
   consumed(bytes: number): void {
@@ -179,6 +251,10 @@ export class ChannelStream implements ByteStream {
   /** The peer takes `bytes` more. */
   widen(bytes: number): void {
     this.#windowOut += bytes
+    this.#mostWindow = Math.max(this.#mostWindow, this.#windowOut)
+    this.#impatient = false
+    clearTimeout(this.#patience)
+    this.#patience = undefined
     if (this.#windowOut > 0xffff_ffff) throw new ProtocolError('A window of more than 2^32 bytes')
     this.pump()
   }
@@ -187,10 +263,17 @@ export class ChannelStream implements ByteStream {
   pump(): void {
     if (this.#closed) return
     while (this.#queue.length > 0 && this.#mayWrite()) {
-      const [first] = this.#queue.splice(0, 1)
+      const first = this.#queue.shift()
       if (first === undefined) break
-      this.#queuedBytes -= first.length
-      if (!this.#write(first, true)) break
+      this.#queuedBytes -= first.bytes.length
+      const sent = this.#sendPackets(first.bytes)
+      if (sent < first.bytes.length) {
+        const rest = first.bytes.subarray(sent)
+        this.#queue.unshift({ ...first, bytes: rest })
+        this.#queuedBytes += rest.length
+        break
+      }
+      if (first.slab !== undefined) this.#link.pool.give(first.slab)
     }
     if (this.#queue.length === 0) this.#flushGathered()
     this.#finish()
@@ -204,6 +287,8 @@ export class ChannelStream implements ByteStream {
   drop(): void {
     if (this.#closed) return
     this.#closed = true
+    clearTimeout(this.#patience)
+    for (const { slab } of this.#queue) if (slab !== undefined) this.#link.pool.give(slab)
     this.#queue = []
     this.#early = []
     this.#queuedBytes = this.#gatheredBytes = 0
@@ -249,41 +334,54 @@ export class ChannelStream implements ByteStream {
     return this.#windowOut > 0 && !transport.exchanging && this.#link.socketBacklog() < socketBacklogLimit
   }
 
-  /** Sends as much of `bytes` as may be sent and keeps a copy of the rest. False when something was kept. */
-  #write(bytes: Buffer, fromQueue = false): boolean {
-    let at = 0
-    if (fromQueue || this.#queue.length === 0) {
-      const size = Math.min(this.#numbers.packetSize, mostPacketData)
-      for (let packets = 0; at < bytes.length && this.#mayWrite(); packets += 1) {
-        if (packets === packetsPerTurn) {
-          this.#link.atEndOfTurn(() => this.pump())
-          break
-        }
-        const length = Math.min(bytes.length - at, size, this.#windowOut)
-        this.#sendData(bytes, at, length)
-        at += length
-      }
+  /** Sends as much of `bytes` as may be sent and keeps a copy of the rest, in memory that is used again. */
+  #write(bytes: Buffer): void {
+    const sent = this.#queue.length === 0 ? this.#sendPackets(bytes) : 0
+    for (let at = sent; at < bytes.length;) {
+      const piece = bytes.subarray(at, at + slabBytes)
+      const slab = piece.length > smallReply ? this.#link.pool.take() : undefined
+      const copy = slab === undefined ? Buffer.from(piece) : slab.bytes.subarray(0, piece.length)
+      if (slab !== undefined) copy.set(piece)
+      this.#queue.push({ bytes: copy, slab })
+      this.#queuedBytes += piece.length
+      at += piece.length
     }
-    if (at === bytes.length) return true
-    const rest = fromQueue ? bytes.subarray(at) : Buffer.from(bytes.subarray(at))
-    if (fromQueue) this.#queue.unshift(rest)
-    else this.#queue.push(rest)
-    this.#queuedBytes += rest.length
-    return false
+  }
+
+  /** Sends what window and socket take now; how many bytes that were. */
+  #sendPackets(bytes: Buffer): number {
+    const size = Math.min(this.#numbers.packetSize, mostPacketData)
+    let at = 0
+    for (let packets = 0; at < bytes.length && this.#mayWrite(); packets += 1) {
+      if (packets === packetsPerTurn) {
+        this.#link.atEndOfTurn(() => this.pump())
+        break
+      }
+      const length = Math.min(bytes.length - at, size, this.#windowOut)
+      this.#sendData(bytes, at, length)
+      at += length
+    }
+    return at
   }
 
   /** One CHANNEL_DATA, copied into the packet in which it is encrypted. */
   #sendData(bytes: Buffer, from: number, length: number): void {
     const { transport } = this.#link
-    const packet = transport.begin(9 + length)
-    let at = transport.start
+    const packet = transport.begin(dataHeader + length)
+    bytes.copy(packet, transport.start + dataHeader, from, from + length)
+    this.#commitData(packet, length)
+  }
+
+  /** Sends a CHANNEL_DATA whose data lie in place. */
+  #commitData(packet: Buffer, length: number, moreFollow = false): void {
+    const { transport } = this.#link
+    const at = transport.start
     packet[at] = message.channelData
-    at = packet.writeUInt32BE(this.#numbers.theirs, at + 1)
-    at = packet.writeUInt32BE(length, at)
-    bytes.copy(packet, at, from, from + length)
+    packet.writeUInt32BE(this.#numbers.theirs, at + 1)
+    packet.writeUInt32BE(length, at + 5)
     this.#windowOut -= length
     this.#progress += length
-    transport.commit(packet)
+    transport.commit(packet, moreFollow)
   }
 
   /**

@@ -90,7 +90,7 @@ export class Connection implements Counted {
       greeted: (guest) => this.#greeted(guest),
       refused: (reason) => this.destroy(reason),
     })
-    this.#output = new SocketOutput({ socket, pool, sender })
+    this.#output = new SocketOutput({ socket, pool, sender, drained: () => this.#drained() })
     this.#turns = new SocketTurns(this.#output, () => this.#safely(() => this.#endTurn()))
     this.#keepalive = new Keepalive({
       everyMs: settings.keepaliveMs,
@@ -147,7 +147,6 @@ export class Connection implements Counted {
     const socket = this.#socket
     socket.on('error', (error) => this.#context.log.debug('socket error', { error: messageOf(error) }))
     socket.on('close', () => this.#closed())
-    socket.on('drain', () => this.#drained())
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 60_000)
     this.#arrival.begin()
@@ -364,6 +363,7 @@ export class Connection implements Counted {
         transport,
         socketBacklog: () => this.#output.backlog,
         pool: this.#context.pool,
+        allocate: (bytes) => this.#output.allocate(bytes),
         atEndOfTurn: (action) => this.#turns.atEnd(action),
         ping: (answered) => this.#keepalive.ask(answered),
       },
@@ -487,6 +487,7 @@ export class Connection implements Counted {
   #hangUp(): void {
     this.#release()
     this.#turns.finish()
+    this.#output.flushAll()
     this.#socket.end()
     // What still comes in is read and thrown away: hanging up on unread bytes would destroy our goodbye.
     this.#socket.resume()

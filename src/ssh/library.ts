@@ -105,7 +105,12 @@ export interface Transport {
    */
   begin(length: number): Buffer
   readonly start: number
-  commit(packet: Buffer): void
+  /** As many bytes as a packet with a message of `length` takes; 0 where packets cannot be made in one's own memory. */
+  packetBytes(length: number): number
+  /** As `begin`, in memory of `packetBytes` bytes that follows what was committed before it. */
+  beginIn(packet: Buffer, length: number): void
+  /** `moreFollow`: packets lie in memory behind this one, so nothing of our own comes in between. */
+  commit(packet: Buffer, moreFollow?: boolean): void
   /** Starts a key exchange unless one is under way. */
   rekey(): void
   /** From now on the peer, too, may start key exchanges. */

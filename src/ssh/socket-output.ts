@@ -9,23 +9,30 @@ export interface SocketOutputOptions {
   readonly pool: PacketPool
   /** The way past Node's streams, where there is one. */
   readonly sender: SocketSender | undefined
+  /** What the kernel did not take at once is with it now. */
+  readonly drained: () => void
 }
 
 /**
  * Bytes on their way to a socket, one after another in memory that is used again, so that everything said in a turn of
- * the event loop is one system call. Memory is held only while there is something to say.
+ * the event loop is one system call. Memory is held only while there is something to say: for a client that does not
+ * read, what Node waits with and one slab more.
  */
 export class SocketOutput {
   readonly #socket: Socket
   readonly #pool: PacketPool
   readonly #sender: SocketSender | undefined
+  readonly #drained: () => void
   #slab: PinnedBuffer | undefined
   #filled = 0
+  /** Writes that Node waits with. */
+  #withNode = 0
 
-  constructor({ socket, pool, sender }: SocketOutputOptions) {
+  constructor({ socket, pool, sender, drained }: SocketOutputOptions) {
     this.#socket = socket
     this.#pool = pool
     this.#sender = sender
+    this.#drained = drained
   }
 
   /** Bytes that the kernel has not taken yet. */
@@ -36,7 +43,7 @@ export class SocketOutput {
   /** Room for `length` bytes that are handed to `write` next, and then lie there already. */
   allocate(length: number): Buffer {
     if (length > slabBytes) return Buffer.allocUnsafe(length)
-    if (this.#filled + length > slabBytes) this.flush()
+    if (this.#filled + length > slabBytes) this.flushAll()
     this.#slab ??= this.#pool.take()
     return this.#slab.bytes.subarray(this.#filled, this.#filled + length)
   }
@@ -53,16 +60,30 @@ export class SocketOutput {
     this.#filled += length
   }
 
-  /** Hands everything to the kernel, or what it does not take now to Node. */
+  /** Hands everything to the kernel; where Node still waits with what came before, soon. */
   flush(): void {
+    if (this.#withNode === 0) this.flushAll()
+  }
+
+  /** Hands everything to the kernel, or what it does not take now to Node. */
+  flushAll(): void {
     const slab = this.#slab
     if (slab === undefined) return
+    // After its end nothing is to follow.
+    if (this.#socket.writableEnded) return this.drop()
     this.#slab = undefined
     const length = this.#filled
     this.#filled = 0
     const sent = length === 0 ? 0 : this.#sendNow(slab, length)
-    if (sent < length) this.#leaveToNode(slab, sent, length)
-    else this.#pool.give(slab)
+    if (sent === length) return this.#pool.give(slab)
+    this.#withNode += 1
+    this.#socket.write(slab.bytes.subarray(sent, length), (error) => {
+      this.#withNode -= 1
+      if (error) return // the slab is left to the collector
+      this.#pool.give(slab)
+      this.flush()
+      if (this.#withNode === 0) this.#drained()
+    })
   }
 
   /** Nothing more is said. */
@@ -72,30 +93,17 @@ export class SocketOutput {
     this.#filled = 0
   }
 
-  /** For a peer that does not read, a few bytes must not hold a whole slab: it counts against what a session may hold. */
-  #leaveToNode(slab: PinnedBuffer, from: number, to: number): void {
-    const rest = slab.bytes.subarray(from, to)
-    if (rest.length < slabBytes / 2) {
-      this.#socket.write(Buffer.from(rest))
-      this.#pool.give(slab)
-    } else {
-      this.#socket.write(rest, (error) => {
-        if (!error) this.#pool.give(slab) // else it is left to the collector
-      })
-    }
-  }
-
   /** How many bytes the kernel took without waiting. */
   #sendNow(slab: PinnedBuffer, length: number): number {
     const socket = this.#socket
-    // What waits in Node comes first, and after its end nothing is to follow.
-    if (this.#sender === undefined || socket.writableLength > 0 || socket.writableEnded) return 0
+    // What waits in Node comes first.
+    if (this.#sender === undefined || socket.writableLength > 0) return 0
     const fd = descriptorOf(socket)
     return fd < 0 ? 0 : Math.max(0, this.#sender(fd, slab.address, length))
   }
 
   #writeApart(bytes: Uint8Array): void {
-    this.flush()
+    this.flushAll()
     this.#socket.write(bytes)
   }
 }

@@ -1,4 +1,4 @@
-import { closeSync, close as closeLater, fsync, readSync, read, writevSync, writev } from 'node:fs'
+import { closeSync, close as closeLater, fsync, readSync, readvSync, read, writevSync, writev } from 'node:fs'
 import { FileError } from '../base/errors.ts'
 import type { Soon } from '../base/soon.ts'
 import type { DirectoryCalls } from '../native/directory-calls.ts'
@@ -31,8 +31,13 @@ export function createLocalFile({ fd, append, directory, disk }: LocalFileOption
       mustBeOpen()
       if (into.length === 0 || position > mostPosition) return 0
       return disk.bytes.inline
-        ? readNow(into, position)
+        ? timed(into.length, () => readSync(fd, into, 0, into.length, position))
         : inPool(() => readLater(into, position), into.length)
+    },
+    readNow(pieces, position) {
+      mustBeOpen()
+      if (!disk.bytes.inline) return undefined
+      return position > mostPosition ? 0 : timed(lengthOf(pieces), () => readvSync(fd, pieces, position))
     },
     write(chunks, position) {
       mustBeOpen()
@@ -77,14 +82,15 @@ export function createLocalFile({ fd, append, directory, disk }: LocalFileOption
     if (!open) throw new FileError('bad-handle', 'Cannot use a file after it was closed')
   }
 
-  function readNow(into: Buffer, position: number): number {
+  /** Reads at once, and takes note of how long that took. */
+  function timed(bytes: number, readBytes: () => number): number {
     const start = performance.now()
     try {
-      return readSync(fd, into, 0, into.length, position)
+      return readBytes()
     } catch (error) {
       throw fileErrorFrom(error, 'Cannot read a file')
     } finally {
-      disk.bytes.took(performance.now() - start, into.length * workMsPerByte)
+      disk.bytes.took(performance.now() - start, bytes * workMsPerByte)
     }
   }
 

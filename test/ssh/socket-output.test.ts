@@ -14,7 +14,7 @@ const ways: readonly (readonly [name: string, sender: SocketSender | undefined])
 describe.each(ways)('output %s', (_, sender) => {
   it('arrives in order, whatever was made in its room and whatever was copied there', async () => {
     await using pair = await connectedPair()
-    const output = new SocketOutput({ socket: pair.server, pool: createPacketPool(4), sender })
+    const output = new SocketOutput({ socket: pair.server, pool: createPacketPool(4), sender, drained() {} })
     const expected: Buffer[] = []
     for (let index = 0; index < 2000; index += 1) {
       const bytes = Buffer.alloc(1 + ((index * 7919) % 40_000), index)
@@ -27,19 +27,19 @@ describe.each(ways)('output %s', (_, sender) => {
       expected.push(bytes)
       if (index % 10 === 9) output.flush()
     }
-    output.flush()
+    output.flushAll()
     pair.server.end()
     expect(Buffer.concat(expected).equals(await everythingFrom(pair.client))).toBe(true)
   })
 
   it('takes more in one piece than its memory holds', async () => {
     await using pair = await connectedPair()
-    const output = new SocketOutput({ socket: pair.server, pool: createPacketPool(1), sender })
+    const output = new SocketOutput({ socket: pair.server, pool: createPacketPool(1), sender, drained() {} })
     const large = Buffer.alloc(3 * slabBytes, 7)
     output.write(Buffer.from('before '))
     output.write(large)
     output.write(Buffer.from(' after'))
-    output.flush()
+    output.flushAll()
     pair.server.end()
     const arrived = await everythingFrom(pair.client)
     expect(arrived.equals(Buffer.concat([Buffer.from('before '), large, Buffer.from(' after')]))).toBe(true)
@@ -58,7 +58,7 @@ describe.each(ways)('output %s', (_, sender) => {
       },
       give: (slab: ReturnType<typeof pool.take>) => void lent.delete(slab),
     }
-    const output = new SocketOutput({ socket: pair.server, pool: counting, sender })
+    const output = new SocketOutput({ socket: pair.server, pool: counting, sender, drained() {} })
     // The kernel's buffers take some megabytes; after that everything waits here.
     for (let sent = 0; output.backlog < 1024 * 1024 && sent < 200; sent += 1) {
       output.write(Buffer.alloc(64 * 1024, 1))
@@ -79,7 +79,7 @@ describe.each(ways)('output %s', (_, sender) => {
   it('says nothing on a socket that is gone', async () => {
     await using pair = await connectedPair()
     pair.server.on('error', () => {})
-    const output = new SocketOutput({ socket: pair.server, pool: createPacketPool(1), sender })
+    const output = new SocketOutput({ socket: pair.server, pool: createPacketPool(1), sender, drained() {} })
     pair.server.destroy()
     output.write(Buffer.from('nobody'))
     expect(() => output.flush()).not.toThrow()

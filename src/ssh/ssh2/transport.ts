@@ -30,6 +30,8 @@ export class LibraryTransport implements Transport {
   #heldBytes = 0
   #bytesSinceExchange = 0
   #oldDecipher: PrivateDecipher | undefined
+  #packetBytes: (length: number) => number = () => 0
+  #beginIn: (packet: Buffer, length: number) => void = () => {}
 
   constructor(parts: Parts, options: TransportOptions, events: TransportEvents) {
     this.#parts = parts
@@ -106,6 +108,14 @@ export class LibraryTransport implements Transport {
     this.commit(packet)
   }
 
+  packetBytes(length: number): number {
+    return this.exchanging ? 0 : this.#packetBytes(length)
+  }
+
+  beginIn(packet: Buffer, length: number): void {
+    this.#beginIn(packet, length)
+  }
+
   begin(length: number): Buffer {
     return this.#protocol._packetRW.write.alloc(length)
   }
@@ -120,23 +130,30 @@ export class LibraryTransport implements Transport {
     const block = info.blockLen
     const clear = info.authLen > 0 || macInfo?.isETM === true ? 4 : 0
     const tail = info.authLen > 0 ? info.authLen : (macInfo?.len ?? 0)
-    this.#protocol._cipher.allocPacket = (length) => {
-      let padding = block - ((5 + length - clear) % block)
-      if (padding < 4) padding += block
-      const total = 5 + length + padding + tail
-      const packet = memory.allocate(total)
+    const paddingOf = (length: number): number => {
+      const padding = block - ((5 + length - clear) % block)
+      return padding < 4 ? padding + block : padding
+    }
+    this.#packetBytes = (length) => 5 + length + paddingOf(length) + tail
+    this.#beginIn = (packet, length) => {
+      const padding = paddingOf(length)
       packet.writeUInt32BE(1 + length + padding, 0)
       packet[4] = padding
       memory.fillPadding(packet, 5 + length, padding)
+    }
+    this.#protocol._cipher.allocPacket = (length) => {
+      const packet = memory.allocate(this.#packetBytes(length))
+      this.#beginIn(packet, length)
       return packet
     }
   }
 
-  commit(packet: Buffer): void {
+  commit(packet: Buffer, moreFollow = false): void {
     if (this.#closed) return
     if (this.exchanging) this.#heldBytes += packet.length
     else this.#bytesSinceExchange += packet.length
     this.#parts.sendPacket(this.#protocol, packet)
+    if (moreFollow) return
     if (this.#bytesSinceExchange > this.#options.rekeyBytes) this.rekey()
   }
 
