@@ -1,16 +1,16 @@
 import { AccountError } from './account-error.ts'
 import type { AddressLists } from './address-lists.ts'
 import { completeUser, type CompletionOptions } from './complete-user.ts'
-import { parseDump, type Dump } from './dump.ts'
+import { parseDump, type AddressRule, type Dump } from './dump.ts'
 import { looksHashed, parsePasswordHash } from './password-hash.ts'
 import type { Passwords } from './password.ts'
 import { parseUser } from './parse-user.ts'
-import { withoutSecrets } from './plugin-question.ts'
+import { withoutPassphrase, withoutSecrets } from './plugin-question.ts'
 import { KeyError, parseAuthorizedKey } from './public-key.ts'
 import { sealFilesystem, sealSecrets, withSecretsOf } from './seal-secrets.ts'
 import type { SecretBox } from './secret-box.ts'
 import { newTotpSecret, totpUri, type TotpKind } from './totp.ts'
-import type { User } from './user.ts'
+import type { FilesystemConfig, User } from './user.ts'
 import type { UserStore } from './user-store.ts'
 
 /** Changes accounts on an operator's behalf, and tells everybody who wants to know. */
@@ -31,6 +31,9 @@ export interface UserManager {
   removeTotp(username: string, by: Actor): Promise<void>
   setStatus(username: string, status: 0 | 1, by: Actor): Promise<void>
   remove(username: string, by: Actor): Promise<void>
+  /** Puts a network on a list, or takes it off; whether it was there. */
+  addAddress(rule: AddressRule, by: Actor): Promise<void>
+  removeAddress(rule: AddressRule, by: Actor): Promise<boolean>
   /** Takes over a dump of SFTPGo, as text, and reports what was not. */
   importDump(text: string, options: { readonly addOnly: boolean }, by: Actor): Promise<ImportReport>
 }
@@ -168,6 +171,11 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       ...('problem' in completed ? [completed.problem] : []),
     ]
   }
+  const addAddress = async (rule: AddressRule, by: Actor): Promise<void> => {
+    const isKnown = options.lists.rules().some((one) => one.from === 'command' && isSameRule(one, rule))
+    await options.lists.add(rule)
+    await tell(isKnown ? 'update' : 'add', 'ip_list_entry', rule.network, entryOf(rule), by)
+  }
   return {
     list: () => store.listUsers({ limit: 1_000_000 }).map(withoutSecrets),
     show(username, complete = false) {
@@ -261,32 +269,49 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       await store.removeUser(username)
       await tell('delete', 'user', username, withoutSecrets(user), by)
     },
+    addAddress,
+    async removeAddress(rule, by) {
+      const note = options.lists.rules().find((one) => isSameRule(one, rule))?.note ?? ''
+      if (!(await options.lists.remove(rule))) return false
+      await tell('delete', 'ip_list_entry', rule.network, entryOf({ ...rule, note }), by)
+      return true
+    },
     async importDump(text, { addOnly }, by) {
       const dump = parseDump(text)
       const bad = dump.problems[0]
       if (bad !== undefined && dump.users.length + dump.groups.length + dump.folders.length === 0)
         throw new AccountError('invalid', `This is not a dump of SFTPGo: ${bad}`)
-      const folders = await importNamed(dump.folders, async ({ filesystem, ...folder }) =>
-        store.putFolder({
+      const folders = await importNamed(dump.folders, async ({ filesystem, ...folder }) => {
+        const before = store.findFolder(folder.name)
+        await store.putFolder({
           ...folder,
           ...(filesystem !== undefined && {
             filesystem: await sealFilesystem(options.secrets, filesystem, {
               binding: `folder_${folder.name}`,
-              before: store.findFolder(folder.name)?.filesystem,
+              before: before?.filesystem,
             }),
           }),
-        }),
-      )
+        })
+        const shown = { ...folder, ...withoutPassphraseIn({ filesystem }) }
+        await tell(before === undefined ? 'add' : 'update', 'folder', folder.name, shown, by)
+      })
       const groups = await importNamed(dump.groups, async (group) => {
         const { filesystem, ...settings } = group.user_settings
-        if (filesystem === undefined) return store.putGroup(group)
-        const sealed = await sealFilesystem(options.secrets, filesystem, {
-          binding: `group_${group.name}`,
-          before: store.findGroup(group.name)?.user_settings.filesystem,
-        })
-        return store.putGroup({ ...group, user_settings: { ...settings, filesystem: sealed } })
+        const before = store.findGroup(group.name)
+        const sealed =
+          filesystem === undefined
+            ? {}
+            : {
+                filesystem: await sealFilesystem(options.secrets, filesystem, {
+                  binding: `group_${group.name}`,
+                  before: before?.user_settings.filesystem,
+                }),
+              }
+        await store.putGroup({ ...group, user_settings: { ...settings, ...sealed } })
+        const shown = { ...group, user_settings: { ...settings, ...withoutPassphraseIn({ filesystem }) } }
+        await tell(before === undefined ? 'add' : 'update', 'group', group.name, shown, by)
       })
-      for (const rule of dump.addressRules) await options.lists.add(rule)
+      for (const rule of dump.addressRules) await addAddress(rule, by)
       const users: ImportedUser[] = []
       for (const parsed of dump.users) users.push(await importUser(parsed, addOnly, by))
       return {
@@ -334,6 +359,20 @@ function withoutBadKeys({ value, problems, dropped }: Dump['users'][number]): Du
   if (bad.size === 0 || bad.size < problems.length) return { value, problems, dropped }
   const kept = (value.public_keys ?? []).filter((_line, index) => !bad.has(index))
   return { value: { ...value, public_keys: kept }, problems: [], dropped: [...dropped, ...bad.values()] }
+}
+
+function isSameRule(one: AddressRule, other: AddressRule): boolean {
+  return one.network === other.network && one.list === other.list
+}
+
+/** A rule as SFTPGo's object: lists 1 allow and 2 defender, modes 1 allow and 2 deny. */
+function entryOf({ network, list, note }: AddressRule): object {
+  const [type, mode] = { allow: [1, 1], deny: [2, 2], safe: [2, 1] }[list]
+  return { ipornet: network, description: note, type, mode, protocols: 0 }
+}
+
+function withoutPassphraseIn({ filesystem }: { readonly filesystem: FilesystemConfig | undefined }): object {
+  return filesystem === undefined ? {} : { filesystem: withoutPassphrase(filesystem) }
 }
 
 async function importNamed<T extends { readonly name: string }>(

@@ -103,10 +103,12 @@ export function createAccountOperations(options: OperationsOptions): AccountOper
         throw new AccountError('not-found', `"${address}" has neither ban nor score`)
     }),
     'address list': async () => lists.rules(),
-    'address add': on((input) => lists.add({ ...ruleOf(input), note: input.text('note', { most: 512 }) })),
+    'address add': on((input) =>
+      manager.addAddress({ ...ruleOf(input), note: input.text('note', { most: 512 }) }, actor(input)),
+    ),
     'address remove': on(async (input) => {
-      const rule = ruleOf(input)
-      if (!(await lists.remove(rule)))
+      const rule = { ...ruleOf(input), note: '' }
+      if (!(await manager.removeAddress(rule, actor(input))))
         throw new AccountError(
           'not-found',
           `"${rule.network}" was not put on the ${rule.list} list by command`,

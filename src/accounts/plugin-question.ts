@@ -1,5 +1,5 @@
 import type { UserRecord } from '../slots/auth/contract.ts'
-import type { User } from './user.ts'
+import type { FilesystemConfig, User } from './user.ts'
 
 /** Stands where a hash or a secret would; when it comes back, what is stored stays. */
 export const placeholder = '[**redacted**]'
@@ -36,11 +36,12 @@ export function withoutSecrets(user: User): User {
         totp_config: { ...user.filters.totp_config, secret: { status: 'Redacted' } },
       }),
     },
-    filesystem: {
-      ...user.filesystem,
-      ...(user.filesystem.cryptconfig?.passphrase !== undefined && {
-        cryptconfig: { passphrase: { status: 'Redacted' } },
-      }),
-    },
+    filesystem: withoutPassphrase(user.filesystem),
   }
+}
+
+/** Where bytes live, without the passphrase that opens them. */
+export function withoutPassphrase(filesystem: FilesystemConfig): FilesystemConfig {
+  if (filesystem.cryptconfig?.passphrase === undefined) return filesystem
+  return { ...filesystem, cryptconfig: { passphrase: { status: 'Redacted' } } }
 }

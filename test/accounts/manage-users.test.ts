@@ -41,6 +41,10 @@ beforeEach(async () => {
 const ask = (operation: string, input?: object): Promise<unknown> =>
   accounts.operations[operation]?.(input) ?? Promise.reject(new Error('no such operation'))
 
+function cryptFilesystem(payload: string): object {
+  return { provider: 4, cryptconfig: { passphrase: { status: 'Plain', payload } } }
+}
+
 describe('operations on accounts', () => {
   it('make, change and remove a user, and tell notifiers without secrets', async () => {
     await ask('user add', { username: 'ada', password: 'engine', actor: 'root' })
@@ -61,6 +65,29 @@ describe('operations on accounts', () => {
       'delete ada by __system__',
     ])
     expect(JSON.stringify(told)).not.toMatch(/argon2|engine|another/)
+  })
+
+  it('tell notifiers of folders, groups and address lists too, as SFTPGo names them', async () => {
+    const dump = {
+      folders: [{ name: 'shared', mapped_path: '/srv/shared', filesystem: cryptFilesystem('horse') }],
+      groups: [{ name: 'staff', user_settings: { filesystem: cryptFilesystem('staple') } }],
+      ip_lists: [{ ipornet: '192.0.2.0/24', type: 2, mode: 2, description: 'scanner' }],
+    }
+    await ask('user import', { dump, actor: 'root' })
+    await ask('user import', { dump, actor: 'root' })
+    await ask('address add', { list: 'safe', network: '10.0.0.0/8', note: 'office', actor: 'root' })
+    await ask('address remove', { list: 'safe', network: '10.0.0.0/8', actor: 'root' })
+    expect(told.map(({ action, objectType, objectName }) => `${action} ${objectType} ${objectName}`)).toEqual(
+      [
+        ...['add folder shared', 'add group staff', 'add ip_list_entry 192.0.2.0/24'],
+        ...['update folder shared', 'update group staff', 'update ip_list_entry 192.0.2.0/24'],
+        ...['add ip_list_entry 10.0.0.0/8', 'delete ip_list_entry 10.0.0.0/8'],
+      ],
+    )
+    expect(told.every(({ username }) => username === 'root')).toBe(true)
+    expect(JSON.stringify(told)).not.toMatch(/horse|staple|sealed/)
+    expect(JSON.parse(told[2]?.objectData ?? '')).toMatchObject({ ...dump.ip_lists[0] })
+    expect(JSON.parse(told[7]?.objectData ?? '')).toMatchObject({ description: 'office', type: 2, mode: 1 })
   })
 
   it.each([
