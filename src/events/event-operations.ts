@@ -2,6 +2,7 @@ import { delay } from '../base/deadline.ts'
 import { ConfigError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { displayName } from '../base/virtual-path.ts'
+import { matches } from './event-filter.ts'
 import type { ArchivedEvent, ChangeReport, Delivery, EventArchive, Selection } from './event-archive.ts'
 
 /** What can be asked about events, by name: over the control socket, or by a command itself where no server runs. */
@@ -78,11 +79,8 @@ export function createEventOperations({
       for (let last = archive.newest(); !stream.signal.aborted;) {
         const events = archive.after(last, 100)
         last = events.at(-1)?.seq ?? last
-        for (const event of events) {
-          const { username } = event.event
-          if (selection.username === undefined || selection.username === username)
-            await stream.send(viewOf(event))
-        }
+        for (const event of events)
+          if (matches(selection, event, event.event)) await stream.send(viewOf(event))
         if (events.length === 0) await delay(tailMs, stream.signal)
       }
       return undefined

@@ -9,9 +9,15 @@ import { print } from '../output.ts'
 export const eventsTail: CliCommand = {
   options: [
     ['--user <name>', 'of this user'],
+    ['--path <path>', 'of this path; with * at its end, of everything that begins so'],
+    ['--action <action>', 'of this kind'],
     ['--json', 'print one JSON object a line'],
   ],
-  examples: ['events tail', 'events tail --user ada --json'],
+  examples: [
+    'events tail',
+    "events tail --user ada --path '/incoming/*'",
+    'events tail --action upload --json',
+  ],
   async run(input) {
     const server = await requireServer(input.configFile)
     try {
