@@ -23,6 +23,26 @@ export interface NotifierWants {
   readonly providerObjects?: readonly string[]
 }
 
+/** The account objects of which there are events; SFTPGo has more. */
+export const toldObjects: readonly string[] = ['user', 'folder', 'group', 'ip_list_entry']
+
+/** What a notifier asks for and will never hear. */
+export function neverTold({
+  files,
+  providerActions = [],
+  providerObjects = [],
+}: NotifierWants): readonly string[] {
+  const objects = providerActions.length === 0 ? [] : providerObjects
+  return [
+    ...objects
+      .filter((object) => !toldObjects.includes(object))
+      .map((object) => `provider_objects ${object}`),
+    ...files
+      .filter((action) => action === 'copy' || action === 'ssh_cmd')
+      .map((action) => `fs_events ${action}`),
+  ]
+}
+
 /** How a notifier is told. */
 export interface DeliveryOptions {
   /** The end of one call; default 20 s. */

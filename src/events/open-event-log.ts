@@ -10,7 +10,7 @@ import { createBudget, type Budget } from './budget.ts'
 import { createEventIds } from './event-id.ts'
 import type { EventLog, FileIntent, Intent } from './event-log.ts'
 import type { FileAction, FileEvent, LogEvent, ProviderEvent, ServerEvent } from './event.ts'
-import { isOwed, type NotifierEntry } from './notifier-entry.ts'
+import { isOwed, neverTold, type NotifierEntry } from './notifier-entry.ts'
 import { JournaledOutbox } from './journaled-outbox.ts'
 import { createOutbox, type EventNotes, type Outbox, type WrittenEvent } from './outbox.ts'
 import type { RelayStatus } from './relay.ts'
@@ -111,7 +111,9 @@ class DatabaseEventLog implements OpenEventLog {
   #notifiers: readonly NotifierEntry[] = []
   #recovered: Recovery = { committed: 0, discarded: 0, unknown: 0, partPaths: [] }
   #closing: Promise<void> | undefined
-  #lostLogEvents = 0
+  readonly #dropsBestEffort: boolean
+  #dropped = 0
+  #dropsSaidAt = -Infinity
 
   constructor(options: EventLogOptions) {
     const { database, settings = {} } = options
@@ -119,6 +121,7 @@ class DatabaseEventLog implements OpenEventLog {
     this.#log = options.log ?? silentLogger
     this.#meter = options.meter ?? silentMeter
     this.#tells = options.tells ?? true
+    this.#dropsBestEffort = settings.whenFull === 'drop_best_effort'
     const around = { database, clock: this.#clock, log: this.#log, meter: this.#meter }
     this.#newId = createEventIds(this.#clock)
     const common = {
@@ -143,7 +146,7 @@ class DatabaseEventLog implements OpenEventLog {
           notifiers: () => this.#notifiers.map(({ name }) => name),
           maxAgeMs: settings.retention?.maxAgeMs ?? 30 * 86_400_000,
           maxBytes: settings.retention?.maxBytes ?? 256 * 2 ** 20,
-          dropsBestEffort: settings.whenFull === 'drop_best_effort',
+          dropsBestEffort: this.#dropsBestEffort,
         })
       : undefined
   }
@@ -155,6 +158,7 @@ class DatabaseEventLog implements OpenEventLog {
   async open(notifiers: readonly NotifierEntry[]): Promise<void> {
     this.#notifiers = notifiers
     if (!this.#tells) return
+    this.#warn(notifiers)
     await this.#journaled?.recover()
     this.#recovered = await settleIntents(this.#outbox, this.#log)
     if (notifiers.length > 0) await this.#journaled?.begin()
@@ -163,6 +167,7 @@ class DatabaseEventLog implements OpenEventLog {
   }
 
   async takeNotifiers(notifiers: readonly NotifierEntry[]): Promise<void> {
+    this.#warn(notifiers.filter((entry) => !this.#notifiers.includes(entry)))
     this.#notifiers = notifiers
     if (notifiers.length > 0) await this.#journaled?.begin()
     await this.#relays.take(notifiers, graceMs)
@@ -188,8 +193,9 @@ class DatabaseEventLog implements OpenEventLog {
 
   record(event: FileEvent): Soon<void> {
     if (!this.#isOwedToAnyone(event)) return undefined
-    if (bestEffortActions.includes(event.action)) {
-      if (!this.#budget.admitsBestEffort()) return undefined
+    // Only who asked for it loses any: else what cannot be written down is not done.
+    if (this.#dropsBestEffort && bestEffortActions.includes(event.action)) {
+      if (!this.#budget.admitsBestEffort()) return this.#drop(event)
     } else this.#budget.admitOther()
     return this.#add(event)
   }
@@ -201,10 +207,11 @@ class DatabaseEventLog implements OpenEventLog {
   }
 
   recordLog(event: LogEvent): void {
-    if (!this.#isOwedToAnyone(event) || !this.#budget.admitsBestEffort()) return
+    if (!this.#isOwedToAnyone(event)) return
+    if (!this.#budget.admitsBestEffort()) return this.#drop(event)
     const lost = (error: unknown): void => {
-      this.#lostLogEvents += 1
-      this.#log.warn('log event lost', { since_start: this.#lostLogEvents, reason: messageOf(error) })
+      this.#log.warn('log event lost', { reason: messageOf(error) })
+      this.#drop(event)
     }
     void recovering<void>(() => this.#add(event), lost)
   }
@@ -246,6 +253,24 @@ class DatabaseEventLog implements OpenEventLog {
     this.#stopping.abort()
   }
 
+  #warn(notifiers: readonly NotifierEntry[]): void {
+    for (const { name, wants } of notifiers) {
+      const never = neverTold(wants)
+      if (never.length > 0)
+        this.#log.warn('notifier asks for events that never happen here', { notifier: name, never })
+    }
+  }
+
+  /** An event that promises nothing is not written down. Said once a minute at most; counted always. */
+  #drop(event: ServerEvent): void {
+    this.#dropped += 1
+    this.#meter.add('sftpgo_events_dropped_total', 1, { action: actionOf(event) })
+    const now = this.#clock.monotonic()
+    if (now - this.#dropsSaidAt < 60_000) return
+    this.#dropsSaidAt = now
+    this.#log.warn('best effort events not written down', { since_start: this.#dropped })
+  }
+
   #isOwedToAnyone(event: ServerEvent): boolean {
     return this.#notifiers.some((entry) => isOwed(entry, event))
   }
@@ -274,6 +299,14 @@ class DatabaseEventLog implements OpenEventLog {
     this.#meter.add('sftpgo_events_written_total', 1, { action: actionOf(event) })
   }
 
+  #measure(notifier: string): void {
+    this.#meter.set('sftpgo_events_parked', this.#outbox.parked(notifier), { notifier })
+    const waits = (this.#relays.status(notifier)?.waiting ?? 0) > 0
+    const oldestMs = waits ? this.#outbox.oldestMs(notifier) : undefined
+    const age = oldestMs === undefined ? 0 : Math.max(0, this.#clock.now() - oldestMs)
+    this.#meter.set('sftpgo_events_oldest_seconds', age / 1000, { notifier })
+  }
+
   /** Commands write into the same database. */
   #watch(known: number): void {
     this.#clock.after(watchMs, () => {
@@ -281,8 +314,7 @@ class DatabaseEventLog implements OpenEventLog {
       let now = known
       try {
         now = this.#outbox.generation()
-        for (const { name } of this.#notifiers)
-          this.#meter.set('sftpgo_events_parked', this.#outbox.parked(name), { notifier: name })
+        for (const { name } of this.#notifiers) this.#measure(name)
       } catch (error) {
         this.#log.error('events cannot be read', { error })
       }

@@ -51,6 +51,8 @@ export interface Outbox extends EventNotes {
   acknowledge(notifier: string, row: OwedRow): Promise<void>
   park(notifier: string, row: OwedRow, attempts: number, reason: string): Promise<void>
   failed(notifier: string, row: OwedRow, attempts: number): Promise<void>
+  /** When the oldest event was written down that a notifier is owed; of a thousand streams at most. */
+  oldestMs(notifier: string): number | undefined
   /** How many events a notifier is owed. Counts every row. */
   waiting(notifier: string): number
   parked(notifier: string): number
@@ -85,6 +87,16 @@ const sql = {
   owedLess: 'update outbox set owed = owed - 1 where seq = ?',
   park: 'insert or replace into parked (notifier, seq, attempts, reason, since_ms) values (?, ?, ?, ?, ?)',
   failed: 'update delivery set attempts = ? where notifier = ? and stream = ? and seq = ?',
+  // From stream to stream in the index: counting every row would take as long as there are events.
+  oldest: `with recursive streams (stream) as (
+      select min(stream) from delivery where notifier = ?1
+      union all
+      select (select min(d.stream) from delivery d where d.notifier = ?1 and d.stream > streams.stream)
+        from streams where streams.stream is not null limit 1000
+    )
+    select created_ms as createdMs from outbox where seq = (
+      select min((select min(seq) from delivery d where d.notifier = ?1 and d.stream = streams.stream)) from streams
+    )`,
   waiting: 'select count(*) as n from delivery where notifier = ?',
   parked: 'select count(*) as n from parked where notifier = ?',
   generation: 'select generation from event_signal where id = 1',
@@ -96,6 +108,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const page = database.query<OwedRow>(sql.page)
   const nextStream = database.query<{ stream: string }>(sql.nextStream)
   const waiting = database.query<{ n: number }>(sql.waiting)
+  const oldest = database.query<{ createdMs: number }>(sql.oldest)
   const parked = database.query<{ n: number }>(sql.parked)
   const generation = database.query<{ generation: number }>(sql.generation)
   const write = (steps: readonly Step[]): Promise<WriteResult> => database.writer.write(steps, { durable })
@@ -161,6 +174,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     async failed(notifier, { stream, seq }, attempts) {
       await writeSoftly([{ sql: sql.failed, values: [attempts, notifier, stream, seq] }])
     },
+    oldestMs: (notifier) => oldest.get(notifier)?.createdMs,
     waiting: (notifier) => waiting.get(notifier)?.n ?? 0,
     parked: (notifier) => parked.get(notifier)?.n ?? 0,
     generation: () => generation.get()?.generation ?? 0,

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
+import type { Meter } from '../base/meter.ts'
 import type { Database } from '../database/open-database.ts'
 import type { Step } from '../database/writer.ts'
 import type { Budget } from './budget.ts'
@@ -10,6 +11,7 @@ export interface RetentionOptions {
   readonly database: Database
   readonly clock: Clock
   readonly log: Logger
+  readonly meter: Meter
   readonly budget: Budget
   readonly notifiers: () => readonly string[]
   /** Told and parked events older than this are removed. */
@@ -37,16 +39,16 @@ const sql = {
   parkedBefore: 'select notifier, seq from parked where since_ms < ? order by since_ms limit ?',
   unpark: 'delete from parked where notifier = ? and seq = ?',
   owedLess: 'update outbox set owed = owed - 1 where seq = ?',
-  bestEffort: `select seq, stream from outbox where seq > ? and owed > 0 and action in (${bestEffortActions.map(() => '?').join(', ')}) order by seq limit ?`,
+  bestEffort: `select seq, stream, action from outbox where seq > ? and owed > 0 and action in (${bestEffortActions.map(() => '?').join(', ')}) order by seq limit ?`,
   forget: 'delete from delivery where notifier = ? and stream = ? and seq = ?',
   forgetEvent: 'delete from outbox where seq = ?',
 } as const
 
 /** Starts removing what nobody needs any more. */
 export function startRetention(options: RetentionOptions): Retention {
-  const { database, clock, log, budget, notifiers, maxAgeMs, maxBytes } = options
+  const { database, clock, log, meter, budget, notifiers, maxAgeMs, maxBytes } = options
   const parked = database.query<{ notifier: string; seq: number }>(sql.parkedBefore)
-  const bestEffort = database.query<{ seq: number; stream: string }>(sql.bestEffort)
+  const bestEffort = database.query<{ seq: number; stream: string; action: string }>(sql.bestEffort)
   const closing = new AbortController()
   let dropped = 0
   let cancel = (): void => {}
@@ -119,6 +121,7 @@ export function startRetention(options: RetentionOptions): Retention {
         ]),
       )
       dropped += rows.length
+      for (const { action } of rows) meter.add('sftpgo_events_dropped_total', 1, { action })
       log.warn('best effort events dropped', { count: rows.length, since_start: dropped })
     }
   }

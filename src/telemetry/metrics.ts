@@ -47,6 +47,8 @@ export const metrics = {
   sftpgo_events_waiting: gauge('Events waiting for a notifier', ['notifier']),
   sftpgo_events_parked: gauge('Events parked for a notifier', ['notifier']),
   sftpgo_events_parked_total: counter('Events that were parked', ['notifier']),
+  sftpgo_events_dropped_total: counter('Events that promise nothing and were not kept', ['action']),
+  sftpgo_events_oldest_seconds: gauge('Age of the oldest event that waits for a notifier', ['notifier']),
   sftpgo_event_delivery_seconds: histogram('Time of a delivery to a notifier', ['notifier', 'outcome']),
   sftpgo_log_lines_dropped: gauge('Log lines given up because standard error was blocked'),
   sftpgo_inline_calls_moved_total: counter(
