@@ -10,8 +10,15 @@ export type JournalRecord =
   | readonly ['intent', id: string, createdMs: number, check: IntentCheck, event: FileEvent]
   /** It did not. */
   | readonly ['over', id: string]
-  /** Something happened, which ends its intent. */
-  | readonly ['event', id: string, createdMs: number, sequence: number, event: ServerEvent]
+  /** Something happened, which ends its intent; and who is to be told. */
+  | readonly [
+      'event',
+      id: string,
+      createdMs: number,
+      sequence: number,
+      notifiers: readonly string[],
+      event: ServerEvent,
+    ]
   /** A notifier was told. */
   | readonly ['told', id: string, notifier: string]
 
@@ -32,10 +39,14 @@ export interface EventJournal {
 export function openEventJournal(file: string): EventJournal {
   let descriptor = openSync(file, 'a', 0o600)
   let sizeBytes = readFileSync(file).length
+  // What an end or a broken disk cut off must not spoil the line after it.
+  let torn = sizeBytes > 0
   return {
     append(lines) {
-      const bytes = Buffer.from(lines)
+      const bytes = Buffer.from(torn ? `\n${lines}` : lines)
+      torn = true
       writeWhole(descriptor, bytes, sizeBytes)
+      torn = false
       sizeBytes += bytes.length
     },
     get sizeBytes() {
@@ -45,6 +56,7 @@ export function openEventJournal(file: string): EventJournal {
       if (lines === '') {
         ftruncateSync(descriptor)
         sizeBytes = 0
+        torn = false
         return
       }
       // Whole under another name first: a crash leaves the one or the other.
@@ -61,6 +73,7 @@ export function openEventJournal(file: string): EventJournal {
       closeSync(descriptor)
       descriptor = openSync(file, 'a', 0o600)
       sizeBytes = bytes.length
+      torn = false
     },
     close: () => closeSync(descriptor),
   }
@@ -72,6 +85,7 @@ export function readEventJournal(file: string, log: Logger): readonly JournalRec
   const lines = textOf(file).split('\n')
   lines.pop() // what follows the last line end: nothing, or a line that was cut off
   for (const line of lines) {
+    if (line === '') continue
     try {
       // Written by us in this form; what a broken disk made of it does not parse.
       records.push(JSON.parse(line) as JournalRecord)

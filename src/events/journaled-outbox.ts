@@ -1,10 +1,11 @@
+import { existsSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import { FileError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { Soon } from '../base/soon.ts'
 import type { Database } from '../database/open-database.ts'
 import type { Step } from '../database/writer.ts'
-import { openEventJournal, readEventJournal, type EventJournal } from './event-journal.ts'
+import { openEventJournal, readEventJournal, type EventJournal, type JournalRecord } from './event-journal.ts'
 import type { FileIntent } from './event-log.ts'
 import type { ServerEvent } from './event.ts'
 import { isOwed, type NotifierEntry } from './notifier-entry.ts'
@@ -18,6 +19,8 @@ export interface JournaledOutboxOptions {
   readonly store: Outbox
   readonly database: Database
   readonly file: string
+  /** Notes go straight to the database: they must survive power loss. */
+  readonly onlyRecovers: boolean
   /** Who is told, asked at each event. */
   readonly notifiers: () => readonly NotifierEntry[]
   readonly clock: Clock
@@ -77,7 +80,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   #nextNumber = 0
   #numbersLeft = 0
   #taking: Promise<void> | undefined
-  #moving: Promise<void> | undefined
+  #moving: Promise<boolean> | undefined
   #planned: (() => void) | undefined
   #arrivals: WrittenEvent[] = []
   #rewrittenBytes = 0
@@ -92,7 +95,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   async recover(): Promise<void> {
     const { file, store, log } = this.#options
     const records = readEventJournal(file, log)
-    if (records.length === 0) return
+    if (records.length === 0) return existsSync(file) ? this.#openJournal().replace('') : undefined
     const told = new Map<string, Set<string>>()
     const ended = new Set<string>()
     for (const record of records) {
@@ -104,7 +107,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     for (const record of records) {
       if (record[0] === 'event') writes.push(this.#restore(record, told.get(record[1])))
       else if (record[0] === 'intent' && !ended.has(record[1]))
-        writes.push(store.intend(record[1], { check: record[3], event: record[4] }))
+        writes.push(store.intend(record[1], { check: record[3], event: record[4] }, record[2]))
     }
     await Promise.all(writes)
     this.#openJournal().replace('')
@@ -113,7 +116,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
 
   /** From now on notes go to the journal. */
   async begin(): Promise<void> {
-    if (this.#numbersLeft === 0) await this.#takeNumbers()
+    if (this.#numbersLeft === 0 && !this.#options.onlyRecovers) await this.#takeNumbers()
   }
 
   /** Moves everything into the database and ends. */
@@ -121,7 +124,6 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     this.#closing = true
     this.#planned?.()
     this.#tellArrivals()
-    await this.#moving
     while (this.#young.size > 0 && (await this.#move()));
     this.#tidy()
     this.#journal?.close()
@@ -142,13 +144,12 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   }
 
   add(id: string, event: ServerEvent, createdMs = this.#options.clock.now()): Soon<void> {
-    // Commands of other processes write such events too: one place gives out their numbers.
-    if (!this.#ready || event.kind === 'provider') return this.#options.store.add(id, event, createdMs)
+    if (!this.#ready) return this.#options.store.add(id, event, createdMs)
     const owed = this.#owedTo(event)
     if (owed.length === 0) return this.forgetIntent(id)
     const seq = this.#nextNumber
     const payload = payloadOf(event)
-    const line = `["event",${JSON.stringify(id)},${createdMs},${seq},${payload}]\n`
+    const line = `["event",${JSON.stringify(id)},${createdMs},${seq},${JSON.stringify(owed)},${payload}]\n`
     this.#append(line)
     this.#countNumber()
     const row: OwedRow = { seq, id, stream: streamOf(event), createdMs, payload, attempts: 0 }
@@ -225,9 +226,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   /** Resolves when the database has it. */
   async #moved(row: OwedRow): Promise<void> {
     while (this.#young.has(row.seq)) {
-      await this.#moving
-      if (this.#young.has(row.seq) && !(await this.#move()))
-        throw new FileError('input-output', 'Cannot move an event into the database')
+      if (!(await this.#move())) throw new FileError('input-output', 'Cannot move an event into the database')
     }
   }
 
@@ -291,19 +290,24 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     this.#planned ??= this.#options.clock.after(afterMs, () => {
       this.#planned = undefined
       void this.#move().then((went) => {
-        if (this.#young.size > 0) this.#planMove(went ? moveAfterMs : retryMs)
+        const isMuch = this.#young.size >= mostInMove
+        if (this.#young.size > 0) this.#planMove(!went ? retryMs : isMuch ? 0 : moveAfterMs)
       })
     })
   }
 
-  /** Moves the oldest events into the database, all or none of them. False when it did not take them. */
+  /**
+   * Moves the oldest events into the database, all or none of them. False when it did not take them. One move at a
+   * time: were an earlier one refused and a later one taken, a user's later event would be told first.
+   */
   #move(): Promise<boolean> {
-    const batch: YoungEvent[] = []
-    for (const young of this.#young.values()) {
-      if (young.moving === undefined) batch.push(young)
-      if (batch.length === mostInMove) break
-    }
-    if (batch.length === 0) return Promise.resolve(true)
+    this.#moving ??= this.#moveOldest().finally(() => (this.#moving = undefined))
+    return this.#moving
+  }
+
+  async #moveOldest(): Promise<boolean> {
+    const batch = [...this.#young.values()].slice(0, mostInMove)
+    if (batch.length === 0) return true
     const went = this.#options.database.writer.write(batch.flatMap(stepsOf)).then(
       () => true,
       (error: unknown) => {
@@ -312,16 +316,15 @@ export class JournaledOutbox implements EventNotes, RelayStore {
       },
     )
     const done = went.then((taken) => {
-      this.#moving = undefined
       for (const young of batch) {
         young.moving = undefined
         if (taken) this.#young.delete(young.row.seq)
       }
       this.#tidy()
     })
-    this.#moving = done
     for (const young of batch) young.moving = done
-    return done.then(() => went)
+    await done
+    return went
   }
 
   /** Lets the journal say no more than it must. */
@@ -341,10 +344,10 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   }
 
   async #restore(
-    [, id, createdMs, seq, event]: readonly ['event', string, number, number, ServerEvent],
+    [, id, createdMs, seq, notifiers, event]: Extract<JournalRecord, readonly ['event', ...unknown[]]>,
     told: ReadonlySet<string> | undefined,
   ): Promise<void> {
-    const owed = this.#owedTo(event).filter((name) => told?.has(name) !== true)
+    const owed = notifiers.filter((name) => told?.has(name) !== true)
     const values = [seq, id, streamOf(event), actionOf(event), payloadOf(event), createdMs, owed.length]
     const { applied } = await this.#options.database.writer.write([
       // Nothing new means that it was moved before that life ended, and may have been told by now.

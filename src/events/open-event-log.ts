@@ -132,9 +132,13 @@ class DatabaseEventLog implements OpenEventLog {
     const { durable = false } = settings
     this.#outbox = createOutbox({ ...common, durable, now: () => this.#clock.now() })
     this.#journaled =
-      options.journalFile === undefined || durable || !this.#tells
+      options.journalFile === undefined || !this.#tells
         ? undefined
-        : new JournaledOutbox({ ...common, ...around, store: this.#outbox, file: options.journalFile })
+        : new JournaledOutbox({
+            ...{ ...common, ...around, store: this.#outbox, file: options.journalFile },
+            // What an earlier life left is taken over all the same.
+            onlyRecovers: durable,
+          })
     this.#notes = this.#journaled ?? this.#outbox
     this.#relays = createRelays({ ...around, store: this.#journaled ?? this.#outbox })
     this.#unwritten = createUnwritten(this.#clock, (id, event, at) => this.#notes.add(id, event, at))

@@ -34,7 +34,7 @@ export interface WrittenEvent {
 
 /** Where intents and events are written down. */
 export interface EventNotes {
-  intend(id: string, intent: FileIntent): Soon<void>
+  intend(id: string, intent: FileIntent, createdMs?: number): Soon<void>
   forgetIntent(id: string): Soon<void>
   /** Writes an event down for everyone who wants it, and ends its intent. Calling it again changes nothing. */
   add(id: string, event: ServerEvent, createdMs?: number): Soon<void>
@@ -72,7 +72,9 @@ export interface OutboxOptions {
 }
 
 const sql = {
-  intend: 'insert into event_intent (event_id, payload, expectation, created_ms) values (?, ?, ?, ?)',
+  // One that is taken over from a journal may have been taken over before.
+  intend:
+    'insert into event_intent (event_id, payload, expectation, created_ms) values (?, ?, ?, ?) on conflict do nothing',
   forgetIntent: 'delete from event_intent where event_id = ?',
   openIntents:
     'select event_id, payload, expectation, created_ms from event_intent order by event_id limit ?',
@@ -117,8 +119,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
     database.writer.write(steps, { durable: false })
 
   return {
-    async intend(id, { event, check }) {
-      await write([{ sql: sql.intend, values: [id, payloadOf(event), JSON.stringify(check), now()] }])
+    async intend(id, { event, check }, createdMs = now()) {
+      await write([{ sql: sql.intend, values: [id, payloadOf(event), JSON.stringify(check), createdMs] }])
     },
     async forgetIntent(id) {
       await writeSoftly([{ sql: sql.forgetIntent, values: [id] }])

@@ -23,6 +23,8 @@ export interface ServerOptions {
   readonly sessions?: number
   /** How often each session does something; each time one to four operations. */
   readonly turns?: number
+  /** Whether events survive power loss; they then go another way to the disk. Default false. */
+  readonly durable?: boolean
   /** A moment and its occurrence at which it kills itself: `after renaming#3`. */
   readonly crashAt?: string
 }
@@ -55,8 +57,14 @@ export async function prepareEventRig(): Promise<EventRig> {
       await program.line('ready')
       return program
     },
-    startServer({ sessions = 200, turns = 100_000, crashAt = '' } = {}) {
-      const program = startProgram(worker, [folder, String(sessions), String(turns), crashAt])
+    startServer({ sessions = 200, turns = 100_000, durable = false, crashAt = '' } = {}) {
+      const program = startProgram(worker, [
+        folder,
+        String(sessions),
+        String(turns),
+        String(durable),
+        crashAt,
+      ])
       running.push(program)
       return program
     },

@@ -49,8 +49,8 @@ export function createFailpoints(chosen: string): Failpoints {
       ...log,
       wants: (action) => log.wants(action),
       permits: (event) => log.permits(event),
-      intend: (intent) => later('the intent', async () => inIntent(await log.intend(intent))),
-      record: (event) => later('recording', async () => log.record(event)),
+      intend: (intent) => around('the intent', () => whenReady(log.intend(intent), inIntent)),
+      record: (event) => around('recording', () => log.record(event)),
     }),
     inDatabase: (database) => ({
       ...database,
@@ -79,14 +79,13 @@ export function createFailpoints(chosen: string): Failpoints {
 
   function inIntent(intent: Intent): Intent {
     return {
-      async commit(event) {
+      commit(event) {
         pass('before the commit')
         const committed = intent.commit(event)
         pass('amid the commit')
-        await committed
-        pass('after the commit')
+        return whenReady(committed, () => pass('after the commit'))
       },
-      abandon: () => later('abandoning', async () => intent.abandon()),
+      abandon: () => around('abandoning', () => intent.abandon()),
     }
   }
 }

@@ -1,7 +1,8 @@
 // A server without SSH: many sessions that upload, rename, overwrite, read, delete and make directories at once, through
 // the files, the disk and the event log of the real one, told to a real notifier. What a client would have heard OK for
 // goes into the ledger (a file: a pipe that is full would end the process at a moment of its own).
-// Arguments: folder (with the notifier's socket and keys), sessions, turns of each, a failpoint (see `failpoints.ts`).
+// Arguments: folder (with the notifier's socket and keys), sessions, turns of each, whether events are durable, a failpoint
+// (see `failpoints.ts`).
 import { X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +21,9 @@ import { openChannel, type Channel } from '../../../src/wire/client.ts'
 import { filesOn, homeOn } from '../../helpers/user-files.ts'
 import { createFailpoints } from './failpoints.ts'
 
-const [folder = '', sessionCount = '200', turnCount = '1000', failpoint = ''] = process.argv.slice(2)
+const [folder = '', sessionCount = '200', turnCount = '1000', isDurable = 'false', failpoint = ''] =
+  process.argv.slice(2)
+const durable = isDurable === 'true'
 const say = (line: string): void => void writeSync(1, `${line}\n`)
 const failpoints = createFailpoints(failpoint)
 const pem = (name: string): string => readFileSync(join(folder, name), 'utf8')
@@ -29,8 +32,7 @@ const link = keepConnected()
 const opened = await openDatabase({ path: join(folder, 'state.db') })
 const database = failpoints.inDatabase(opened)
 const events = await openEventLog({
-  database,
-  journalFile: join(folder, 'events.journal'),
+  ...{ database, journalFile: join(folder, 'events.journal'), settings: { durable } },
   notifiers: [
     {
       name: 'n',
@@ -47,7 +49,7 @@ say(`settled ${events.recovered.committed} ${events.recovered.discarded} ${event
 const life = Date.now().toString(36)
 const shared = {
   ...{ active: createActiveUploads(life), journal, ledger: createMemoryUsageLedger() },
-  ...{ events: failpoints.inLog(events), policy: { uploadMode: 1 as const } },
+  ...{ events: failpoints.inLog(events), policy: { uploadMode: 1 as const, durable } },
 }
 const acknowledged = openSync(join(folder, 'acknowledged'), 'a')
 const stopping = new AbortController()
