@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { FileError } from '../base/errors.ts'
 import { repeating, whenReady, type Soon } from '../base/soon.ts'
 import { closing } from '../native/in-order.ts'
@@ -69,6 +70,8 @@ const mostWaiting = 3
 const mostAtOnce = 8
 /** Buffers for runs of chunks that are kept: 2 MiB. */
 const mostIdle = 4
+/** After so many chunks that nobody asked for one by one it is everybody else's turn: some 2 ms of work. */
+const mostInOneTurn = 64
 /** A gap is filled with real zeros, because a hole would be something that anybody could make. */
 const mostGapBytes = 64 * 2 ** 30
 
@@ -256,6 +259,7 @@ class Content implements SealedContent {
   #fill(size: number): Soon<void> {
     if (size - this.#size > mostGapBytes)
       throw new FileError('too-large', 'Cannot fill so large a gap in an encrypted file')
+    let filled = 0
     return repeating(() => {
       if (this.#size >= size) return false
       const index = Math.floor(this.#size / chunkBytes)
@@ -263,7 +267,8 @@ class Content implements SealedContent {
         this.#size = Math.min(size, (index + 1) * chunkBytes)
         dirty.done = this.#size % chunkBytes === 0
         const settled = this.#dirty.size >= mostAtOnce ? this.#settle() : undefined
-        return whenReady(settled, () => true)
+        filled += 1
+        return whenReady(settled, () => (filled % mostInOneTurn === 0 ? setImmediate(true) : true))
       })
     })
   }
@@ -427,7 +432,8 @@ async function withoutTornChunks(
   { size, atLeast }: { readonly size: number; readonly atLeast: number },
 ): Promise<number> {
   let left = size
-  while (left > atLeast) {
+  for (let looked = 1; left > atLeast; looked += 1) {
+    if (looked % mostInOneTurn === 0) await setImmediate()
     const index = Math.ceil(left / chunkBytes) - 1
     try {
       await checkChunk(place, keys, index, left - index * chunkBytes)
