@@ -117,6 +117,8 @@ class Content implements SealedContent {
   #header: HeaderPlace
   /** By index, the latest touched last. */
   readonly #dirty = new Map<number, DirtyChunk>()
+  /** It was complete, and is being changed. */
+  #reopened = false
   /** Buffers of chunks that went to the disk, for the next ones. */
   readonly #free: Buffer[] = []
   /** The chunk that was read last: the next read begins in it more often than not. */
@@ -179,7 +181,12 @@ class Content implements SealedContent {
       const state = { at: 'complete', size: this.#size } as const
       const header = this.#header
       if (header.on === 'memory') return this.#writeHeader(header.userKey, state)
-      if (header.state.at !== 'complete' || header.state.size !== this.#size) return this.#writeState(state)
+      if (header.state.at === 'complete' && header.state.size === this.#size) return undefined
+      // What was there before must not depend on whether the new chunks or the new header reach the disk first.
+      return whenReady(this.#reopened ? this.#place.file.sync() : undefined, () => {
+        this.#reopened = false
+        return this.#writeState(state)
+      })
     })
   }
 
@@ -217,7 +224,11 @@ class Content implements SealedContent {
     const { file } = this.#place
     // First that the file may be short, then cutting it: whenever this ends, what is there is readable.
     const whole = index * chunkBytes
-    const announced = this.#writeState({ at: 'writing', size: Math.min(whole, this.#header.state.size) })
+    const { state } = this.#header
+    const announced =
+      state.at === 'complete' && whole > 0
+        ? this.#reopen(Math.min(whole, state.size))
+        : this.#writeState({ at: 'writing', size: Math.min(whole, state.size) })
     return whenReady(announced, () =>
       whenReady(file.attributes(), ({ size }) =>
         plainSizeOf(size) > whole ? file.change({ size: sealedSizeOf(whole) }) : undefined,
@@ -338,7 +349,16 @@ class Content implements SealedContent {
     const end = Math.min(((run.at(-1) ?? 0) + 1) * chunkBytes, this.#size)
     if (header.state.at === 'complete' && end > header.state.size)
       // The chunk that the file ended in is about to be written anew: only those before it are sure to stay.
-      return this.#writeState({ at: 'writing', size: header.state.size - (header.state.size % chunkBytes) })
+      return this.#reopen(header.state.size - (header.state.size % chunkBytes))
+  }
+
+  /**
+   * Says of a complete file that it is being written, with at least `size` bytes. It is on the disk before anything
+   * else changes: else a power cut could leave the old header beside the new length, and no byte would be readable.
+   */
+  #reopen(size: number): Soon<void> {
+    this.#reopened = true
+    return whenReady(this.#writeState({ at: 'writing', size }), () => this.#place.file.sync())
   }
 
   /** Writes the header of a new file, and what follows it in the same write. */
