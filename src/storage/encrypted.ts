@@ -132,8 +132,17 @@ export function createEncryptedBackend({
     options: { readonly follow: boolean },
   ): Promise<void> {
     const { size, ...rest } = wish
-    if (size === undefined) return base.change(path, wish, options)
+    if (size === undefined) {
+      await putDown(path, options)
+      return base.change(path, wish, options)
+    }
     await inOrder([() => resize(path, size, options), () => base.change(path, rest, options)])
+  }
+
+  /** What somebody who writes the file holds back would change its times when it is written later. */
+  async function putDown(path: VirtualPath, options: { readonly follow: boolean }): Promise<void> {
+    const held = shared.find(identityOf(await base.attributes(path, options), path))
+    if (held?.place.writable === true) await held.queue.run(() => held.content.flush())
   }
 
   async function resize(

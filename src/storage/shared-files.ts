@@ -12,7 +12,7 @@ import { createSerialQueue, type SerialQueue } from './serial-queue.ts'
 export interface SharedFile {
   readonly identity: string
   readonly queue: SerialQueue
-  readonly place: SealedPlace
+  readonly place: SealedPlace & { readonly writable: boolean }
   readonly content: SealedContent
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FileError } from '../../src/base/errors.ts'
 import { createLimiter } from '../../src/base/limiter.ts'
-import type { Backend } from '../../src/storage/backend.ts'
+import type { Backend, OpenFile } from '../../src/storage/backend.ts'
 import { backendCases } from '../../src/storage/backend-cases.ts'
 import { at, intent, put, toRead } from '../../src/storage/cases/backend-case.ts'
 import type { CallPace } from '../../src/storage/call-pace.ts'
@@ -150,6 +150,38 @@ describe('an encrypted file', () => {
     await file.change({ times: { accessTime: 11, modifyTime: 12 } })
     await file.close()
     expect((await backend.attributes(at('/f'), { follow: true })).modifyTime).toBe(12)
+  })
+
+  it('keeps the times that were set by name while it is written', async () => {
+    const { backend } = home()
+    const file = await backend.open(at('/f'), intent())
+    const times = { accessTime: 11, modifyTime: 12 }
+    await file.write([Buffer.alloc(100_000)], 0)
+    await backend.change(at('/f'), { times }, { follow: true })
+    await file.close()
+    expect((await backend.attributes(at('/f'), { follow: true })).modifyTime).toBe(12)
+  })
+
+  it('leaves everybody else their turn while a large gap is filled', async () => {
+    using folder = temporaryDirectory()
+    const backend = createEncryptedBackend({
+      base: openLocalBackend({ root: folder.path, disks: quick }),
+      keys,
+    })
+    const file = await backend.open(at('/f'), intent())
+    let turns = 0
+    let filled = false
+    const others = (async () => {
+      for (; !filled; turns += 1) await new Promise(setImmediate)
+    })()
+    await file.change({ size: 256 * 2 ** 20 })
+    filled = true
+    await others
+    // 4,096 chunks, 64 in a turn at most.
+    expect(turns).toBeGreaterThanOrEqual(60)
+    await file.close()
+    expect((await backend.attributes(at('/f'), { follow: true })).size).toBe(256 * 2 ** 20)
+    await backend.close()
   })
 
   it('lets several read and write it at once', async () => {
@@ -424,6 +456,62 @@ describe('a writer that is stopped', () => {
   })
 })
 
+describe('a writer that is stopped in the middle of a file', () => {
+  it('costs at most the chunks that it was writing', async () => {
+    const old = randomBytes(6 * chunkBytes)
+    const text = randomBytes(2 * chunkBytes)
+    for (let allowed = 0; allowed < 2.2; allowed += 0.23) {
+      const { backend, base, traffic } = home()
+      await putBytes(backend, '/f', old)
+      const file = await backend.open(at('/f'), intent())
+      traffic.allowed = Math.floor(allowed * chunkBytes)
+      const stopped = await Promise.resolve(file.write([text], 2 * chunkBytes)).then(
+        () => false,
+        () => true,
+      )
+      traffic.allowed = Infinity
+      const after = await createEncryptedBackend({ base, keys }).open(at('/f'), toRead)
+      for (let index = 0; index < 6; index += 1) {
+        const into = Buffer.alloc(chunkBytes)
+        const before = old.subarray(index * chunkBytes, (index + 1) * chunkBytes)
+        const read = await Promise.resolve()
+          .then(() => after.read(into, index * chunkBytes))
+          .catch((error: unknown) => error)
+        if (index < 2 || index > 3) expect(into.equals(before)).toBe(true)
+        else if (read instanceof FileError) expect([read.code, stopped]).toEqual(['corrupted', true])
+        else expect(into.equals(before) || text.includes(into)).toBe(true)
+      }
+      await after.close()
+    }
+  })
+})
+
+describe('a complete file that is changed', () => {
+  it.each([
+    ['added to', (file: OpenFile) => file.write([Buffer.alloc(200_000)], 100_000)],
+    ['cut', (file: OpenFile) => file.change({ size: 70_000 })],
+  ])('is safe on the disk before and after it is %s, whatever a power cut leaves', async (_, change) => {
+    const { backend, traffic } = home()
+    await putBytes(backend, '/f', randomBytes(100_000))
+    const file = await backend.open(at('/f'), intent())
+    traffic.calls.length = 0
+    await change(file)
+    await file.close()
+    // The header says that it may change, that lies on the disk, then the change does, then the header says how long it is.
+    expect(traffic.calls.at(0)).toBe('write 32 at 96')
+    expect(traffic.calls.at(1)).toBe('sync')
+    expect(traffic.calls.at(-2)).toBe('sync')
+    expect(traffic.calls.at(-1)).toBe('write 32 at 96')
+    expect(traffic.calls.filter((call) => call === 'sync')).toHaveLength(2)
+  })
+
+  it('waits for no disk when it is new, or replaced whole', async () => {
+    const { backend, traffic } = home()
+    for (let round = 0; round < 2; round += 1) await putBytes(backend, '/f', randomBytes(300_000))
+    expect(traffic.calls).not.toContain('sync')
+  })
+})
+
 describe('a file that SFTPGo encrypted', () => {
   const sizes = [0, 1, 100, chunkBytes - 1, chunkBytes, chunkBytes + 1, 3 * chunkBytes, 200_000]
 
@@ -519,7 +607,7 @@ function asSftpgoWrites(text: Buffer, passphrase: string, cipher: string): Buffe
 
 /** An encrypted home in memory whose traffic with the "disk" can be watched and stopped. */
 function home() {
-  const traffic = { read: 0, allowed: Infinity }
+  const traffic = { read: 0, allowed: Infinity, calls: [] as string[] }
   const memory = createMemoryBackend()
   const base: Backend = {
     ...memory,
@@ -531,8 +619,13 @@ function home() {
           traffic.read += into.length
           return file.read(into, position)
         },
+        sync() {
+          traffic.calls.push('sync')
+          return file.sync()
+        },
         async write(chunks, position) {
           const bytes = Buffer.concat(chunks)
+          traffic.calls.push(`write ${bytes.length} at ${position}`)
           const part = bytes.subarray(0, Math.min(bytes.length, traffic.allowed))
           traffic.allowed -= bytes.length
           await file.write([part], position)
