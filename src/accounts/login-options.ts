@@ -63,6 +63,8 @@ export interface LoginSettings extends CompletionOptions {
   readonly failedPasswordDelayMs: number
   /** Milliseconds before a granted login is answered. Default 0. */
   readonly successDelayMs?: number
+  /** SFTPGo's bits: see `namingRules`. Default: any characters, as typed. */
+  readonly namingRules?: number
   /** RSA signatures with SHA-1. Default no. */
   readonly sha1?: boolean
   /** Algorithms accepted for key logins; default: all that are known. */

@@ -22,7 +22,7 @@ import { createRefusalClock, type RefusalClock, type RefusalInterval } from './r
 import type { StoryWriter } from './story.ts'
 import { createTotpCodes, type TotpCodes } from './totp.ts'
 import type { User } from './user.ts'
-import { nameProblem } from './username.ts'
+import { nameMeant, nameProblem, namingRules } from './username.ts'
 
 /** Creates the one place that decides about logins, whatever the method. */
 export function createLoginAuthority(options: LoginOptions): LoginAuthority & { close(): void } {
@@ -172,7 +172,7 @@ class Conversation implements LoginConversation {
 
   /** Decides one request: who is meant, is it proved, and may they come in now. */
   async #decide(
-    username: string,
+    typed: string,
     method: Method,
     prove: (attempt: Attempt) => Promise<Proof>,
     queryOnly = false,
@@ -180,7 +180,7 @@ class Conversation implements LoginConversation {
   ): Promise<Decision> {
     const { options, refusals } = this.#shared
     const since = options.clock.monotonic()
-    this.#enter(username)
+    const username = this.#enter(typed)
     this.#tried = true
     const closed = this.#closedReason(method)
     if (closed !== undefined) {
@@ -202,7 +202,7 @@ class Conversation implements LoginConversation {
         broken: true,
       }
     }
-    const banned = this.#refused(username, method, refusal, queryOnly)
+    const banned = this.#refused(typed, method, refusal, queryOnly)
     await refusals.hold(method, askedAt?.() ?? since, this.#gone.signal, refusal.broken !== true)
     return this.#refusal(banned)
   }
@@ -346,10 +346,13 @@ class Conversation implements LoginConversation {
     return this.#keyStep === undefined || method === 'publickey' ? method : `publickey+${method}`
   }
 
-  #enter(username: string): void {
-    this.#story.named(username.slice(0, mostNameLength))
+  /** Somebody says a name; the one that is meant by it. */
+  #enter(typed: string): string {
+    const username = nameMeant(typed, this.#shared.options.settings.namingRules ?? namingRules.anyCharacters)
+    this.#story.named(typed.slice(0, mostNameLength))
     // What one name proved is worth nothing for another (S-19).
     if (this.#keyStep !== undefined && this.#keyStep.username !== username) this.#keyStep = undefined
+    return username
   }
 
   #closedReason(method: Method): string | undefined {

@@ -12,6 +12,7 @@ import type { SecretBox } from './secret-box.ts'
 import { newTotpSecret, totpUri, type TotpKind } from './totp.ts'
 import type { FilesystemConfig, User } from './user.ts'
 import type { UserStore } from './user-store.ts'
+import { nameMeant, namingProblem } from './username.ts'
 
 /** Changes accounts on an operator's behalf, and tells everybody who wants to know. */
 export interface UserManager {
@@ -106,6 +107,8 @@ export interface UserManagerOptions {
   readonly secrets: SecretBox
   readonly events: AccountEvents
   readonly completion: CompletionOptions
+  /** SFTPGo's bits: see `namingRules`. */
+  readonly namingRules: number
   /** Kinds of second factors, the usual one first. */
   readonly totpKinds: readonly TotpKind[]
   readonly now: () => number
@@ -188,7 +191,10 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       if ('problem' in completed) return { user: withoutSecrets(user), problem: completed.problem }
       return { user: withoutSecrets(complete ? completed.user : user) }
     },
-    async add({ username, password, record = {} }, by) {
+    async add({ username: typed, password, record = {} }, by) {
+      const username = nameMeant(typed, options.namingRules)
+      const notAllowed = namingProblem(username, options.namingRules)
+      if (notAllowed !== undefined) throw new AccountError('invalid', `The name ${notAllowed}`)
       if (store.findUser(username) !== undefined)
         throw new AccountError('exists', `There is a user "${username}" already`)
       changeable(username)

@@ -25,6 +25,7 @@ import type { TotpKind } from './totp.ts'
 import { createUsageCounters, type UsageCounters } from './usage-counters.ts'
 import { createUsage, type Usage } from './usage.ts'
 import type { UserStore } from './user-store.ts'
+import { namingRules } from './username.ts'
 
 /** Everything about accounts, joined: what `server` and the commands open. */
 export interface Accounts {
@@ -144,6 +145,7 @@ export function openAccounts(options: AccountsOptions): Accounts {
     ...{ store, lists, passwords, now, secrets: options.secrets, events: options.events },
     completion: options.login,
     homeOf: options.homeOf,
+    namingRules: options.login.namingRules ?? namingRules.anyCharacters,
     totpKinds: options.totpKinds ?? [{ name: 'Default', issuer: 'sftpgo-ts', algorithm: 'sha1' }],
   })
   return {

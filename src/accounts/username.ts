@@ -1,6 +1,21 @@
 /** Longest name of a user, group or folder, in characters: SFTPGo's. */
 const mostCharacters = 255
 
+/** SFTPGo's bits: what may be typed for a name, and what it becomes. */
+export const namingRules = { anyCharacters: 1, lowerCase: 2, trimmed: 4 } as const
+
+/** The name that `typed` means under SFTPGo's naming rules: trimmed, in lower case, or as it is. */
+export function nameMeant(typed: string, rules: number): string {
+  const trimmed = (rules & namingRules.trimmed) === 0 ? typed : typed.trim()
+  return (rules & namingRules.lowerCase) === 0 ? trimmed : trimmed.toLowerCase()
+}
+
+/** Why the naming rules do not allow `name`, beside what no name may be; undefined when they do. */
+export function namingProblem(name: string, rules: number): string | undefined {
+  if ((rules & namingRules.anyCharacters) !== 0 || /^[a-zA-Z0-9_.~-]+$/.test(name)) return undefined
+  return 'has other characters than a-z A-Z 0-9 - _ . ~'
+}
+
 /**
  * Why `name` cannot be the name of an account; undefined when it can.
  *

@@ -77,7 +77,6 @@ const unsupportedKeys: readonly UnsupportedKey[] = [
   { path: 'data_provider.password_validation.admins.min_entropy', what: 'administrators as accounts' },
   { path: 'data_provider.update_mode', what: 'a choice of when the database is migrated' },
   { path: 'data_provider.create_default_admin', what: 'administrators as accounts' },
-  { path: 'data_provider.naming_rules', what: 'a choice of naming rules', off: [] },
   { path: 'data_provider.is_shared', what: 'a database shared by several servers' },
   { path: 'data_provider.node.host', what: 'a database shared by several servers' },
   { path: 'data_provider.node.port', what: 'a database shared by several servers' },

@@ -598,6 +598,13 @@ export const serverSchema = {
           "minLength": 1,
           "x-restart": true
         },
+        "naming_rules": {
+          "type": "integer",
+          "description": "Sum of: 1 any characters in user names (else a-z A-Z 0-9 - _ . ~), 2 names mean lower case, 4 spaces around them are dropped.",
+          "default": 5,
+          "minimum": 0,
+          "maximum": 7
+        },
         "users_file": {
           "type": "string",
           "description": "JSON file of accounts in the form of SFTPGo's dump; read at start and whenever it changes.",

@@ -226,6 +226,8 @@ export interface DataProviderSettings {
   readonly driver: "sqlite" | "memory"
   /** Name of the database file in the state folder. Default: "sftpgo.db". */
   readonly name: string
+  /** Sum of: 1 any characters in user names (else a-z A-Z 0-9 - _ . ~), 2 names mean lower case, 4 spaces around them are dropped. Default: 5. */
+  readonly naming_rules: number
   /** JSON file of accounts in the form of SFTPGo's dump; read at start and whenever it changes. Default: "". */
   readonly users_file: string
   /** Whether right passwords are remembered in memory, as keyed digests, so that the next login needs no slow hash. Default: true. */

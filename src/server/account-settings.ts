@@ -45,6 +45,7 @@ export function accountSettings(config: Config): FromSettings {
         ...[join(config.folder, 'certs'), join(config.folder, 'env.d')],
       ].filter((directory) => !layout.homes.startsWith(`${directory}/`)),
       protectedFiles: ownFiles(config),
+      namingRules: provider.naming_rules,
       localTime: common.tz === 'local',
       totp: Object.fromEntries(mfa.totp.map(({ name, algo: hash }) => [name, hash])),
     },

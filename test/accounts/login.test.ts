@@ -534,6 +534,28 @@ describe('names that cannot be accounts (S-37, S-40)', () => {
   })
 })
 
+describe('naming rules', () => {
+  it('make typed names the names that are meant, in every step of a login', async () => {
+    await using ruled = await openRig({ database, settings: { namingRules: 7 } })
+    const key = testKey()
+    const denied = ['publickey', 'password', 'keyboard-interactive', 'publickey+keyboard-interactive']
+    await ruled.addUser(
+      { username: 'ada', public_keys: [key.line], filters: { denied_login_methods: denied } },
+      'engine',
+    )
+    const conversation = ruled.begin()
+    expect(await conversation.provedKey('Ada', key.offered, key.proof)).toMatchObject({ verdict: 'partial' })
+    expect(principalOf(await conversation.password(' ADA ', 'engine')).user.username).toBe('ada')
+    await ruled.password('Nobody', 'x')
+    expect(ruled.events.at(-1)).toMatchObject({ username: 'Nobody' }) // as typed
+  })
+
+  it('leave names as they are typed where they say nothing', async () => {
+    await rig.addUser({ username: 'ada' }, 'engine')
+    expect(await rig.password('Ada', 'engine')).toMatchObject({ verdict: 'refused' })
+  })
+})
+
 describe('dialogues with odd clients (S-9)', () => {
   it.each([
     ['gives up', async () => undefined],
