@@ -24,7 +24,7 @@ function commands(folder: string): (words: string) => Promise<unknown> {
 }
 
 describe('what commands about accounts print for programs', () => {
-  it('is one JSON document each', async () => {
+  it('is one JSON document each', { timeout: 60_000 }, async () => {
     using folder = temporaryDirectory()
     const json = commands(folder.path)
     const keyFile = folder.file('key.pub')
