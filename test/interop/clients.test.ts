@@ -137,7 +137,7 @@ describe.each(clients)('$name', (client) => {
   step('moves 300 MB both ways with equal hashes', put !== undefined && get !== undefined, async () => {
     await put?.(server().address, { local: big, remote: remote('big') })
     // A file system client (sshfs) closes a moment after its program did; the name stands when it has.
-    await expect.poll(() => existsSync(onDisk('big')), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => existsSync(onDisk('big')), { timeout: 40_000 }).toBe(true)
     expect(await digest(onDisk('big'))).toBe(await digest(big))
     const back = join(scratch, 'big-back')
     await get?.(server().address, { local: back, remote: remote('big') })
