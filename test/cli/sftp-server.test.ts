@@ -15,7 +15,13 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { runSftpServer } from '../../src/cli/commands/sftp-server.ts'
 import { parseFlags } from '../../src/cli/sftp-server/flags.ts'
+import { createPlainLog } from '../../src/cli/sftp-server/plain-log.ts'
+import { createSystemLog } from '../../src/cli/sftp-server/system-log.ts'
+import { createToldFiles } from '../../src/cli/sftp-server/told-files.ts'
+import { virtualPath } from '../../src/base/virtual-path.ts'
+import { createMemoryBackend } from '../../src/storage/memory.ts'
 import { init, packet, u32 } from '../helpers/sftp-peer.ts'
+import { filesOn } from '../helpers/user-files.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
 const top = fileURLToPath(new URL('../..', import.meta.url))
@@ -46,11 +52,18 @@ describe('the flags of sftp-server', () => {
     expect(parseFlags(['-eR', '-u022', '-l', 'debug3', '-d', '/x', '-P', 'remove,rmdir'])).toEqual({
       do: 'serve',
       flags: {
-        ...{ logToStderr: true, logLevel: 'DEBUG3', readOnly: true, umask: 0o22, startDirectory: '/x' },
+        ...{
+          logToStderr: true,
+          facility: 4,
+          logLevel: 'DEBUG3',
+          readOnly: true,
+          umask: 0o22,
+          startDirectory: '/x',
+        },
         denied: new Set(['remove', 'rmdir']),
       },
     })
-    expect(parseFlags(['-f', 'LOCAL3', '-p', 'open'])).toMatchObject({ do: 'serve' })
+    expect(parseFlags(['-f', 'local3', '-p', 'open'])).toMatchObject({ do: 'serve', flags: { facility: 19 } })
     expect(parseFlags(['-h'])).toEqual({ do: 'usage' })
     expect(parseFlags(['--help'])).toEqual({ do: 'help' })
     expect(parseFlags(['-Q', 'requests'])).toEqual({ do: 'query', feature: 'requests' })
@@ -256,6 +269,68 @@ describe.skipIf(client === undefined)(`OpenSSH's sftp against sftp-server (needs
     expect(batch(['-ls /nowhere'], ['-e']).text).not.toContain('sftp request refused')
   })
 })
+
+describe('the log of sftp-server', () => {
+  const openssh = '/usr/lib/openssh/sftp-server'
+  const needs = client === undefined || !existsSync(openssh) ? ` (skipped: needs sftp and ${openssh})` : ''
+
+  it.skipIf(needs !== '')(`has the lines of OpenSSH's, for whoever reads those by program${needs}`, () => {
+    const lines = (command: string): string[] => {
+      using directory = temporaryDirectory()
+      const at = (name: string): string => directory.file(name)
+      writeFileSync(at('local'), 'twelve bytes')
+      mkdirSync(at('home'))
+      const batchLines = [
+        ...[`put -p ${at('local')} x`, 'chmod 640 x', 'rename x y', 'ln y hard', 'ln -s y soft', 'mkdir d'],
+        ...['-rename -l y hard', 'rmdir d', 'ls', '-get nope', '-rm nope', `get y ${at('back')}`, 'rm y'],
+      ]
+      writeFileSync(at('batch'), `${batchLines.join('\n')}\n`)
+      const done = spawnSync('sftp', ['-b', at('batch'), '-D', `${command} -e -l INFO -d ${at('home')}`], {
+        ...{ encoding: 'utf8', timeout: 20_000 },
+        env: { ...process.env, SSH_CONNECTION: '192.0.2.7 50000 192.0.2.8 22' },
+      })
+      return done.stderr
+        .split(/\r?\n/)
+        .map((line) => line.replace(/^sftp-server\[\d+\]: info: /, '').replaceAll(directory.path, ''))
+        .filter((line) =>
+          /^(session|open|close|set|remove|rename|posix|mkdir|rmdir|hard|sym|sent)/.test(line),
+        )
+    }
+    const ours = lines(`${process.execPath} ${program} sftp-server`)
+    expect(ours[0]).toMatch(/^session opened for local user \S+ from \[192\.0\.2\.7\]$/)
+    expect(ours).toContain('close "/home/x" bytes read 0 written 12')
+    expect(withoutLooks(ours)).toEqual(withoutLooks(lines(openssh)))
+  })
+
+  it("goes to the system's log where -e is not given, with facility and severity in front", async () => {
+    const lines: string[] = []
+    const sink = createSystemLog(23, '/dev/log', (_socket, text) => {
+      lines.push(text)
+      return true
+    })
+    const log = createPlainLog(sink, 'INFO')
+    log.info('open "/x"')
+    log.error('sftp request failed', { error: 'EIO' })
+    log.debug('unheard')
+    expect(lines).toEqual([
+      `<190>sftp-server[${process.pid}]: open "/x"`,
+      `<187>sftp-server[${process.pid}]: sftp request failed error="EIO"`,
+    ])
+  })
+
+  it('shows what would begin a line of its own by its number', async () => {
+    const said: string[] = []
+    const log = createPlainLog((_level, line) => said.push(line), 'INFO')
+    const files = createToldFiles(filesOn(createMemoryBackend()), log)
+    await files.makeDirectory(virtualPath('/a\nopen "shadow"\x1b'), 0o755)
+    expect(said).toEqual(['mkdir name "/a\\012open "shadow"\\033" mode 0755'])
+  })
+})
+
+/** A client may look at a name once more or less: what it looked for in vain is not compared. */
+function withoutLooks(lines: readonly string[]): string[] {
+  return lines.filter((line) => line !== 'sent status No such file')
+}
 
 function sha256(file: string): string {
   return createHash('sha256').update(readFileSync(file)).digest('hex')

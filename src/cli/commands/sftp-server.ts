@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os'
 import type { Readable, Writable } from 'node:stream'
 import { messageOf } from '../../base/errors.ts'
-import { silentLogger, type Logger } from '../../base/log.ts'
+import type { Logger } from '../../base/log.ts'
 import { nameFromText, rootPath, virtualPath, type VirtualPath } from '../../base/virtual-path.ts'
 import { createKernelFiles } from '../../files/kernel-files.ts'
 import type { UserFiles } from '../../files/user-files.ts'
@@ -15,6 +15,8 @@ import type { RawCommand } from '../command.ts'
 import { parseFlags, type SftpServerFlags } from '../sftp-server/flags.ts'
 import { machinePeople } from '../sftp-server/machine-people.ts'
 import { createPlainLog } from '../sftp-server/plain-log.ts'
+import { createSystemLog } from '../sftp-server/system-log.ts'
+import { createToldFiles } from '../sftp-server/told-files.ts'
 
 /** Where the program's three streams are. */
 export interface SftpServerStreams {
@@ -59,12 +61,13 @@ Serves SFTP on standard input and output as the user who runs it, as OpenSSH's p
 
 Options:
   -d folder     where relative names start; %d is the home, %u the user
-  -e, -l level  log to standard error, from this level on
+  -e            log to standard error, not to the system's log
+  -l level      log from this level on (ERROR): INFO tells of each file
   -R            nothing may be changed
   -P, -p names  refuse these requests, or all but these
   -Q requests   list the names of the requests
   -u umask      mask of new files and folders
-  -f facility   taken for compatibility; without -e nothing is logged
+  -f facility   of the system's log (AUTH)
   --config file take upload_mode and its neighbours from this configuration
 
 Examples:
@@ -90,10 +93,17 @@ async function serve(flags: SftpServerFlags, { input, output, error }: SftpServe
     return 1
   }
   if (flags.umask !== undefined) process.umask(flags.umask)
-  const log = flags.logToStderr ? createPlainLog(error, flags.logLevel) : silentLogger
+  const log = createPlainLog(
+    flags.logToStderr
+      ? (level, line) => void error.write(`sftp-server[${process.pid}]: ${level}: ${line}\n`)
+      : createSystemLog(flags.facility),
+    flags.logLevel,
+  )
   const backend = openLocalBackend({ root: '/', confined: false })
-  const { home, start } = startOf(flags, log)
-  const files = await filesFor(flags, backend, start)
+  const { home, start, whose } = startOf(flags, log)
+  const plainFiles = await filesFor(flags, backend, start)
+  const files = log.isEnabled('info') ? createToldFiles(plainFiles, log) : plainFiles
+  log.info(`session opened for ${whose}`)
   let told: (status: number) => void = () => {}
   const exitCode = new Promise<number>((resolve) => {
     told = resolve
@@ -108,6 +118,7 @@ async function serve(flags: SftpServerFlags, { input, output, error }: SftpServe
     bounds: { handles: 1024 },
   })
   const end = await session.ended
+  log.info(`session closed for ${whose}`)
   await files.close()
   await backend.close()
   return end === 'stream-closed' ? 1 : exitCode
@@ -117,14 +128,17 @@ async function serve(flags: SftpServerFlags, { input, output, error }: SftpServe
 function startOf(
   { startDirectory }: SftpServerFlags,
   log: Logger,
-): { home: VirtualPath; start: VirtualPath } {
+): { home: VirtualPath; start: VirtualPath; whose: string } {
   const { homedir, username } = whoRuns(log)
   const home = virtualPath(nameFromText(homedir))
-  if (startDirectory === undefined) return { home, start: home }
+  // sshd tells its programs where the client is.
+  const [address = 'UNKNOWN'] = process.env['SSH_CONNECTION']?.split(' ') ?? []
+  const whose = `local user ${username} from [${address}]`
+  if (startDirectory === undefined) return { home, start: home, whose }
   const expanded = startDirectory.replace(/%([%du])/g, (_, token: string) => {
     return token === 'd' ? homedir : token === 'u' ? username : '%'
   })
-  return { home, start: virtualPath(nameFromText(expanded), home) }
+  return { home, start: virtualPath(nameFromText(expanded), home), whose }
 }
 
 /** A user without a line in the list of users (containers) is at home in the root. */

@@ -1,7 +1,11 @@
+import { facilities } from './system-log.ts'
+
 /** What `sftp-server` was asked on its command line: OpenSSH's flags and our `--config`. */
 export interface SftpServerFlags {
   readonly startDirectory?: string
   readonly logToStderr: boolean
+  /** Number of syslog's facility; AUTH when none is named. */
+  readonly facility: number
   readonly logLevel: SftpLogLevel
   readonly denied?: ReadonlySet<string>
   readonly allowed?: ReadonlySet<string>
@@ -32,11 +36,10 @@ const logLevels = [
   'DEBUG2',
   'DEBUG3',
 ] as const
-const facilities = ['DAEMON', 'USER', 'AUTH', ...Array.from({ length: 8 }, (_, index) => `LOCAL${index}`)]
 
 /** Reads the flags as getopt does: joined (`-eR`), with the value joined (`-u022`) or apart. */
 export function parseFlags(args: readonly string[]): ParsedFlags {
-  let flags: SftpServerFlags = { logToStderr: false, logLevel: 'ERROR', readOnly: false }
+  let flags: SftpServerFlags = { logToStderr: false, facility: 4, logLevel: 'ERROR', readOnly: false }
   const rest = [...args]
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     if (word === '--') break
@@ -77,8 +80,10 @@ function withValue(flags: SftpServerFlags, letter: string, value: string): SftpS
   switch (letter) {
     case 'd':
       return { ...flags, startDirectory: value }
-    case 'f':
-      return facilities.includes(value.toUpperCase()) ? flags : `unsupported log facility "${value}"`
+    case 'f': {
+      const facility = facilities[value.toUpperCase()]
+      return facility === undefined ? `unsupported log facility "${value}"` : { ...flags, facility }
+    }
     case 'l': {
       const level = logLevels.find((name) => name === value.toUpperCase())
       return level === undefined ? `unsupported log level "${value}"` : { ...flags, logLevel: level }

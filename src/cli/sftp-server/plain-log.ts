@@ -1,10 +1,12 @@
-import type { Writable } from 'node:stream'
 import type { LogFields, Logger, LogLevel } from '../../base/log.ts'
 import type { SftpLogLevel } from './flags.ts'
 
-/** Plain lines for standard error: this program must not wait for the real logger to load. */
-export function createPlainLog(output: Writable, least: SftpLogLevel): Logger {
-  return logWith(output, ranks[least], {})
+/** Takes one line of the log, without its end. */
+export type LineSink = (level: LogLevel, line: string) => void
+
+/** Plain lines for standard error or syslog: this program must not wait for the real logger to load. */
+export function createPlainLog(write: LineSink, least: SftpLogLevel): Logger {
+  return logWith(write, ranks[least], {})
 }
 
 const order: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace']
@@ -22,22 +24,22 @@ const ranks: Readonly<Record<SftpLogLevel, number>> = {
   DEBUG3: 5,
 }
 
-function logWith(output: Writable, rank: number, bound: LogFields): Logger {
+function logWith(write: LineSink, rank: number, bound: LogFields): Logger {
   const isEnabled = (level: LogLevel): boolean => order.indexOf(level) < rank
-  const write = (level: LogLevel) => (message: string, fields?: LogFields) => {
+  const tell = (level: LogLevel) => (message: string, fields?: LogFields) => {
     if (!isEnabled(level)) return
     const all = Object.entries({ ...bound, ...fields }).map(
       ([name, value]) => ` ${name}=${JSON.stringify(value)}`,
     )
-    output.write(`sftp-server[${process.pid}]: ${level}: ${message}${all.join('')}\n`)
+    write(level, message + all.join(''))
   }
   return {
-    trace: write('trace'),
-    debug: write('debug'),
-    info: write('info'),
-    warn: write('warn'),
-    error: write('error'),
-    with: (fields) => logWith(output, rank, { ...bound, ...fields }),
+    trace: tell('trace'),
+    debug: tell('debug'),
+    info: tell('info'),
+    warn: tell('warn'),
+    error: tell('error'),
+    with: (fields) => logWith(write, rank, { ...bound, ...fields }),
     isEnabled,
   }
 }
