@@ -6,6 +6,7 @@ import {
   readFileSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { createHash, randomBytes } from 'node:crypto'
@@ -279,6 +280,7 @@ describe('the log of sftp-server', () => {
       using directory = temporaryDirectory()
       const at = (name: string): string => directory.file(name)
       writeFileSync(at('local'), 'twelve bytes')
+      utimesSync(at('local'), 1_000_000_000, 1_000_000_000)
       mkdirSync(at('home'))
       const batchLines = [
         ...[`put -p ${at('local')} x`, 'chmod 640 x', 'rename x y', 'ln y hard', 'ln -s y soft', 'mkdir d'],
