@@ -59,7 +59,7 @@ eachPlace('session and framing', (place) => {
     expect(peer.replies.map(({ type }) => type)).toEqual([2, 2])
   })
 
-  it('C-5 ends the session at an absurd length without taking memory for it', async () => {
+  it('C-5 S-28 ends the session at an absurd length without taking memory for it', async () => {
     for (const length of [0, 1, 2, 3, 4, 262_145, 0x7fffffff, 0x80000000, 0xffffffff]) {
       await using peer = await SftpPeer.greeted(place.files())
       const before = process.memoryUsage().arrayBuffers
@@ -163,7 +163,7 @@ eachPlace('session and framing', (place) => {
     }
   })
 
-  it('C-13 keeps odd names whole and refuses a NUL', async () => {
+  it('C-13 S-42 keeps odd names whole and refuses a NUL', async () => {
     await using peer = await SftpPeer.greeted(place.files())
     for (const name of ['new\nline', 'tab\t', '-dash', ' lead', 'trail ', 'dot.']) {
       await put(peer, `/${name}`, name)

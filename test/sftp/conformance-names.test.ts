@@ -1,8 +1,12 @@
+import { mkdirSync, statSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
 import { virtualPath } from '../../src/base/virtual-path.ts'
+import { openLocalBackend } from '../../src/storage/local.ts'
 import { eachPlace } from '../helpers/places.ts'
-import { filesOn } from '../helpers/user-files.ts'
+import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+import { filesOn, homeOn } from '../helpers/user-files.ts'
 import {
   attributesOf,
   attrs,
@@ -194,7 +198,7 @@ eachPlace('directories', (place) => {
     expect((entry?.attributes?.mode ?? 0) & 0o170000).toBe(0o120000)
   })
 
-  it('C-65 takes names of 255 bytes of any kind, and answers 256 with "bad message"', async () => {
+  it('C-65 S-42 takes names of 255 bytes of any kind, and answers 256 with "bad message"', async () => {
     await using peer = await greeted()
     const composed = 'caf\u00e9'
     const decomposed = 'cafe\u0301'
@@ -378,6 +382,85 @@ eachPlace('paths and links', (place) => {
     expect(await peer.status(200, 'hardlink@openssh.com', '/f', '/g')).toBe(4)
     await using off = await SftpPeer.greeted(place.files({ policy: { hardLinks: false } }))
     expect(await off.status(200, 'hardlink@openssh.com', '/f', '/h')).toBe(8)
+  })
+})
+
+describe('a confined home', () => {
+  const permissions = { '/': ['*' as const] }
+
+  for (const portable of [false, true]) {
+    const way = portable ? 'the portable way' : 'the kernel'
+    it(`S-39 says no real path of this machine, whatever fails and whatever is listed, by ${way}`, async () => {
+      using directory = temporaryDirectory()
+      const home = directory.file('real-home-of-ada')
+      mkdirSync(home)
+      symlinkSync(`${home}/f`, join(home, 'real'))
+      symlinkSync('../../..', join(home, 'up'))
+      symlinkSync('loop', join(home, 'loop'))
+      mkdirSync(join(home, 'd'))
+      const backend = openLocalBackend({ root: home, portable })
+      const files = filesOn(backend, {
+        home: homeOn(backend, { realRoot: home }),
+        policy: { symbolicLinks: true, hardLinks: true },
+      })
+      await using peer = await SftpPeer.greeted(files)
+      await put(peer, '/f', 'content')
+      const paths = [
+        '/',
+        '/f',
+        '/f/x',
+        '/d',
+        '/real',
+        '/up',
+        '/up/f',
+        '/loop',
+        '/missing/x',
+        '..',
+        '/../f',
+        '',
+      ]
+      const replies: Buffer[] = []
+      const ask = async (type: number, ...fields: Parameters<SftpPeer['request']>[1][]): Promise<void> => {
+        replies.push((await peer.request(type, ...fields)).body)
+      }
+      for (const path of paths) {
+        for (const type of [7, 11, 13, 15, 16, 17, 19])
+          if (type !== 13 || path !== '/f') await ask(type, path)
+        await ask(3, path, u32(READ), u32(0))
+        await ask(14, path, u32(0))
+        await ask(18, path, '/missing/y')
+        await ask(20, path, '/f')
+        await ask(200, 'hardlink@openssh.com', path, '/d')
+        await ask(200, 'statvfs@openssh.com', path)
+        await ask(200, 'expand-path@openssh.com', path)
+      }
+      for (const { longName, name } of await listAll(peer, '/')) replies.push(Buffer.from(longName + name))
+      expect(replies.length).toBeGreaterThan(150)
+      expect(replies.filter((body) => body.includes(directory.path) || body.includes('real-home'))).toEqual(
+        [],
+      )
+      await backend.close()
+    })
+  }
+
+  it('S-41 gives no second names, no owners and no special modes unless the policy does', async () => {
+    using directory = temporaryDirectory()
+    const backend = openLocalBackend({ root: directory.path })
+    await using peer = await SftpPeer.greeted(filesOn(backend, { user: { permissions } }))
+    await put(peer, '/f', 'x')
+    expect(await peer.status(200, 'hardlink@openssh.com', '/f', '/g')).toBe(8)
+    expect(await peer.status(20, '/f', '/l')).toBe(8)
+    expect(await peer.status(9, '/f', attrs({ owner: [12_345, 12_345] }))).toBe(3)
+    expect(await peer.status(9, '/f', attrs({ mode: 0o6755 }))).toBe(0)
+    const found = statSync(directory.file('f'))
+    expect([found.mode & 0o7777, found.uid]).toEqual([0o755, process.getuid?.()])
+    const handle = await peer.open('/new', WRITE | CREATE, attrs({ mode: 0o4777 }))
+    expect(await peer.status(10, handle, attrs({ mode: 0o2711 }))).toBe(0)
+    expect(await peer.status(4, handle)).toBe(0)
+    expect(statSync(directory.file('new')).mode & 0o7000).toBe(0)
+    expect(await peer.status(14, '/d', attrs({ mode: 0o3777 }))).toBe(0)
+    expect(statSync(directory.file('d')).mode & 0o7000).toBe(0)
+    await backend.close()
   })
 })
 

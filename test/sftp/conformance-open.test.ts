@@ -196,7 +196,7 @@ eachPlace('READ and WRITE', (place) => {
     expect(dataOf(await peer.request(5, handle, u64(0), u32(0))).length).toBe(0)
   })
 
-  it('C-33 C-34 shortens a READ beyond the limit, its memory flat', async () => {
+  it('C-33 C-34 S-26 shortens a READ beyond the limit, its memory flat', async () => {
     await using peer = await greeted()
     await put(peer, '/f', Buffer.alloc(600_000, 7))
     const handle = await peer.open('/f', READ)
@@ -209,7 +209,7 @@ eachPlace('READ and WRITE', (place) => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * 1024 * 1024)
   })
 
-  it('C-35 never rounds a position: EOF or an error', async () => {
+  it('C-35 S-27 never rounds a position: EOF or an error', async () => {
     await using peer = await greeted()
     await put(peer, '/f', 'x')
     const handle = await peer.open('/f', READ | WRITE)
@@ -348,7 +348,7 @@ eachPlace('handles', (place) => {
     expect(await two.status(4, handle)).toBe(2)
   })
 
-  it('C-48 refuses one handle more than the limit, and works again after a CLOSE', async () => {
+  it('C-48 S-25 refuses one handle more than the limit, and works again after a CLOSE', async () => {
     await using peer = await SftpPeer.greeted(place.files(), { bounds: { handles: 10 } })
     await put(peer, '/f', 'x')
     const handles: Buffer[] = []

@@ -50,7 +50,7 @@ describe('channels', () => {
     await client.next(message.requestFailure)
   })
 
-  it('refuse shells, programs, terminals, variables and other subsystems politely (C-95, S-31)', async () => {
+  it('refuse shells, programs, terminals, variables and other subsystems politely (C-95, S-30, S-31)', async () => {
     await using test = await startTestServer()
     await using client = await RawClient.login({ port: test.port })
     openSession(client)

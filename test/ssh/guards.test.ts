@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { message } from '../../src/ssh/messages.ts'
-import { buildMessage } from '../../src/ssh/wire.ts'
+import { buildMessage, Fields } from '../../src/ssh/wire.ts'
 import { manualClock } from '../helpers/manual-clock.ts'
 import { RawClient } from './raw-client.ts'
 import { eventually, startTestServer, type TestServer } from './test-server.ts'
@@ -165,6 +165,19 @@ describe('before the login', () => {
     await client.untilEnded()
     expect(client.goodbye?.reason).toBe(2)
     await eventually(() => test.server.connections().length === 0)
+  })
+
+  it('the server offers no compression, whatever the profile (S-16)', async () => {
+    for (const profile of ['modern', 'strict', 'legacy'] as const) {
+      await using test = await startTestServer({ algorithms: { profile } })
+      await using stranger = await Stranger.connect(test.port, 'SSH-2.0-x\r\n')
+      const end = (): number => stranger.received.indexOf('\r\n') + 2
+      await eventually(() => end() > 1 && stranger.received.length > end() + 200)
+      const lists = new Fields(stranger.received, end() + 5 + 17)
+      const names = Array.from({ length: 8 }, () => lists.name())
+      expect(names[0]).toContain('mlkem768x25519-sha256')
+      expect(names.slice(6)).toEqual(['none', 'none'])
+    }
   })
 
   it('fillers inside a key exchange end it: at once where it is strict, soon where it is not (S-1, S-12)', async () => {

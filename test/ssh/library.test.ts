@@ -73,7 +73,7 @@ describe('the SSH library', () => {
     )
   })
 
-  it('is a private copy: nothing of it stays in the cache of modules, and no agent code is loaded', async () => {
+  it('is a private copy: nothing of it stays in the cache of modules, and no agent code is loaded (S-15)', async () => {
     const { library, hostKey } = await open(native)
     runSelfTest(library, chooseAlgorithms({}), hostKey)
     const loaded = Object.keys(createRequire(import.meta.url).cache)

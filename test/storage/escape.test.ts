@@ -33,7 +33,7 @@ const names = [
   '/deep/flip/link',
 ]
 
-describe('an attacker who flips links inside a home', () => {
+describe('an attacker who flips links inside a home (S-36)', () => {
   it('catches whoever opens by a plain path, so this test can fail', async () => {
     await using scene = await underAttack()
     const path = join(scene.home, 'flip/secret')

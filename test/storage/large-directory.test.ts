@@ -16,7 +16,7 @@ describe.each([
   ['the portable walk', true],
 ])('a large directory, %s', (_, portable) => {
   it.skipIf(!portable && !confinement().works)(
-    'is listed whole, its first entries at once, in bounded memory',
+    'is listed whole, its first entries at once, in bounded memory (S-29)',
     async () => {
       const names = mkdtempSync(join(place, 'large-directory-'))
       onTestFinished(() => rmSync(names, { recursive: true }))
