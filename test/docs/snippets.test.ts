@@ -30,6 +30,7 @@ const elsewhere = [
   ['npm start', 'the smoke of CI starts a clone'],
   ['sftp -P', 'test/journeys/first-start.test.ts'],
   ['npm test', 'this very run'],
+  ['WRITE_CLIENTS_TABLE=1 npm test', 'the run that writes docs/clients.md'],
   ['npm ls', 'says what is installed here'],
   ['npm run soak', 'takes longer than a test may'],
   ['npm run bench', 'takes longer than a test may; CI prints its quick form'],
