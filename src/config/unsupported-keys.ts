@@ -30,16 +30,6 @@ const unsupportedKeys: readonly UnsupportedKey[] = [
   { path: 'common.allow_self_connections', what: 'connections of the server to itself' },
   { path: 'common.metadata.read', what: 'metadata of cloud storage' },
   { path: 'common.event_manager.enabled_commands', what: 'the event manager' },
-  {
-    path: 'common.resume_max_size',
-    what: 'resuming uploads by writing files anew (for cloud storages); uploads to a disk resume at any size',
-    off: [0, '', '0', '0B'],
-  },
-  {
-    path: 'common.rename_mode',
-    what: 'renaming folders by copying what is in them (for cloud storages); on a disk it is one step',
-    off: [0],
-  },
   { path: 'common.temp_path', what: 'a folder for partial uploads' },
   { path: 'sftpd.host_certificates', what: 'certificates of host keys' },
   { path: 'sftpd.host_key_algorithms', what: 'a choice of host key algorithms; sftpd.profile makes one' },

@@ -93,6 +93,26 @@ export const serverSchema = {
           ],
           "default": 0
         },
+        "rename_mode": {
+          "type": "integer",
+          "description": "1 lets folders be renamed where that means copying what is in them. No effect yet: the storages of this server rename in one step.",
+          "enum": [
+            0,
+            1
+          ],
+          "default": 0
+        },
+        "resume_max_size": {
+          "type": [
+            "number",
+            "string"
+          ],
+          "description": "Largest file whose upload is resumed where that means writing it anew. No effect yet: the storages of this server resume at any size.",
+          "x-unit": "size",
+          "minimum": 0,
+          "pattern": "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$",
+          "default": 0
+        },
         "symlink_mode": {
           "type": "integer",
           "description": "0 refuses to create symbolic links, 1 lets users with the permission create links that stay inside their home.",

@@ -336,6 +336,10 @@ export interface CommonSettings {
   readonly upload_mode: 0 | 1 | 2
   /** 0 carries out changes of mode, owner and times, 1 ignores them silently, 2 ignores them where the storage cannot do them. Default: 0. */
   readonly setstat_mode: 0 | 1 | 2
+  /** 1 lets folders be renamed where that means copying what is in them. No effect yet: the storages of this server rename in one step. Default: 0. */
+  readonly rename_mode: 0 | 1
+  /** Largest file whose upload is resumed where that means writing it anew. No effect yet: the storages of this server resume at any size. Default: 0. */
+  readonly resume_max_size: number | string
   /** 0 refuses to create symbolic links, 1 lets users with the permission create links that stay inside their home. Default: 0. */
   readonly symlink_mode: 0 | 1
   /** 0 refuses to create hard links, 1 lets users with the permission create them inside their home. Default: 0. */

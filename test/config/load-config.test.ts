@@ -54,6 +54,11 @@ describe('a good configuration', () => {
     expect(settings.plugins).toEqual([])
   })
 
+  it("takes SFTPGo's settings of storages that cannot rename or resume, though a disk needs neither", () => {
+    const { settings } = good('{ "common": { "rename_mode": 1, "resume_max_size": 67108864 } }')
+    expect(settings.common.rename_mode).toBe(1)
+  })
+
   it('may hold comments, trailing commas and a byte order mark', () => {
     const { settings } = good('\uFEFF{ /* one */ "common": { "idle_timeout": 3, }, // two\n }')
     expect(settings.common.idle_timeout).toBe(3)
