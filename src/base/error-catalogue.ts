@@ -344,7 +344,10 @@ const packageErrors: Readonly<Record<PackageErrorCode, ErrorRow>> = {
     meaning: 'The lock file does not name this plugin; nothing else is started or fetched while serving.',
     remedy: 'Run "sftpgo-ts plugin install".',
   },
-  'in-use': { meaning: 'A configuration entry uses this package.', remedy: 'Disable the entry first.' },
+  'in-use': {
+    meaning: 'An entry of the configuration uses this package, or the folder holds something already.',
+    remedy: 'Disable the entry first; give a folder that is empty or missing.',
+  },
 }
 
 const secretErrors: Readonly<Record<SecretErrorCode, ErrorRow>> = {

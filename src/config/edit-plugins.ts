@@ -1,5 +1,5 @@
 import { applyEdits, modify, type FormattingOptions } from 'jsonc-parser'
-import { renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { ConfigError } from '../base/errors.ts'
 import { type ConfigSource, parseConfigSource } from './config-source.ts'
 
@@ -32,11 +32,17 @@ export function writtenEntries(file: string, text: string): readonly WrittenEntr
   return Array.isArray(plugins) ? plugins.map((one: unknown) => (isObject(one) ? one : {})) : []
 }
 
-/** Puts a text in the place of a file in one step. */
+/** Puts a text in the place of a file in one step: who may read it stays as it is, and a link stays a link. */
 export function replaceConfig(file: string, text: string): void {
-  const part = `${file}.part`
-  writeFileSync(part, text)
-  renameSync(part, file)
+  const target = realpathSync(file)
+  const part = `${target}.part`
+  const { mode, uid, gid } = statSync(target)
+  rmSync(part, { force: true })
+  writeFileSync(part, text, { mode: mode & 0o777, flag: 'wx' })
+  chmodSync(part, mode & 0o777)
+  // An administrator who edits the file of a service leaves it to the service.
+  if (process.getuid?.() === 0) chownSync(part, uid, gid)
+  renameSync(part, target)
 }
 
 const formattingOptions: FormattingOptions = { insertSpaces: true, tabSize: 2, eol: '\n' }

@@ -124,12 +124,19 @@ async function builtProgram(
   await runBuild(folder, written['build'], thisPlatform(), entry)
   if (!existsSync(join(folder, entry)))
     throw new PackageError('manifest-invalid', `Cannot run: "${entry}" is not there`)
-  const interpreter = other ?? written['interpreter']
+  const interpreter = other ?? ownInterpreter(folder, written['interpreter'])
   if (typeof interpreter !== 'string' && !Array.isArray(include)) {
     const copy = copyProgram(join(folder, entry), into)
     return { cmd: copy, args: [], sha256sum: await digestToApprove(copy) }
   }
   return staged(folder, { entry, include, interpreter, into })
+}
+
+/** An author of a Python plugin has its libraries in a `.venv` rather than in the system; users have them there. */
+function ownInterpreter(folder: string, interpreter: unknown): unknown {
+  const own = join(folder, '.venv/bin/python3')
+  const isPython = typeof interpreter === 'string' && /^python[0-9.]*$/.test(basename(interpreter))
+  return isPython && existsSync(own) ? own : interpreter
 }
 
 /** Runs the `build` of a plugin.json for one platform. Does nothing where there is none. */
@@ -192,7 +199,7 @@ export function filesBelow(folder: string, path: string): string[] {
   if (stats === undefined) throw new PackageError('manifest-invalid', `"${path}" of "include" is not there`)
   if (!stats.isDirectory()) return [path]
   return readdirSync(join(folder, path)).flatMap((name) =>
-    name === '__pycache__' ? [] : filesBelow(folder, `${path}/${name}`),
+    name === '__pycache__' || name === '.venv' ? [] : filesBelow(folder, `${path}/${name}`),
   )
 }
 

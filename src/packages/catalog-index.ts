@@ -2,6 +2,7 @@ import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
 import semver from 'semver'
 import { PackageError } from '../base/errors.ts'
 import { checkPackageName, parseArchiveName, type Platform } from './archive-name.ts'
+import { isInRange } from './version-range.ts'
 
 /**
  * What a catalog offers: one signed file, read whole. It names archives by digest, so an archive may come from
@@ -39,6 +40,8 @@ export interface CatalogArchive {
   readonly file: string
   readonly sha256: string
   readonly bytes: number
+  /** The digest of the plugin.json inside, so that a lock made on one machine holds on all. Older indexes lack it. */
+  readonly manifestSha256?: string
 }
 
 /** How long an index is believed unless its publisher says otherwise: thirty days. */
@@ -97,11 +100,7 @@ export function newestVersion(
 ): string | undefined {
   const usable = Object.entries(offer.versions).filter(([, version]) => {
     if (version.revoked !== undefined || version.protocol !== 1) return false
-    if (
-      version.engine !== undefined &&
-      !semver.satisfies(server, version.engine, { includePrerelease: true })
-    )
-      return false
+    if (version.engine !== undefined && !isInRange(server, version.engine)) return false
     return archiveFor(version, platform) !== undefined
   })
   return (
@@ -169,8 +168,19 @@ function parseArchive(name: string, version: string, value: unknown): readonly [
   if (named.name !== name || named.version !== version)
     throw wrong(`"${name}" ${version} points to "${file}"`)
   const sha256 = text(value, 'sha256')
-  if (!/^[0-9a-f]{64}$/.test(sha256)) throw wrong(`"${file}" has no SHA-256`)
-  return [named.platform, { file, sha256, bytes: whole(value, 'bytes') }]
+  if (!isDigest(sha256)) throw wrong(`"${file}" has no SHA-256`)
+  const { manifestSha256 } = value
+  return [
+    named.platform,
+    {
+      ...{ file, sha256, bytes: whole(value, 'bytes') },
+      ...(isDigest(manifestSha256) && { manifestSha256 }),
+    },
+  ]
+}
+
+function isDigest(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 }
 
 function whole(value: Readonly<Record<string, unknown>>, key: string): number {

@@ -21,6 +21,8 @@ export interface CatalogSource {
 export interface S3Credentials {
   readonly accessKey: string
   readonly secretKey: string
+  /** Comes with credentials that hold for an hour, as build machines get them. */
+  readonly sessionToken?: string
 }
 
 /** Opens a folder, an `https://` (or loopback `http://`) address, or `s3://bucket/prefix?endpoint=...&region=...`. */
@@ -99,8 +101,8 @@ function webSource(base: string, headers: () => Record<string, string> = () => (
 function s3Source(url: URL, credentials: S3Credentials | undefined): CatalogSource {
   const region = url.searchParams.get('region') ?? 'us-east-1'
   const endpoint = checkedWebUrl(url.searchParams.get('endpoint') ?? `https://s3.${region}.amazonaws.com`)
-  const prefix = url.pathname.replace(/^\/|\/$/g, '')
-  const base = new URL(`/${url.host}/${prefix === '' ? '' : `${prefix}/`}`, endpoint)
+  const parts = [url.host, ...url.pathname.split('/').filter((part) => part !== '')]
+  const base = new URL(`/${parts.map(strictlyEncoded).join('/')}/`, endpoint)
   const reader = webSource(base.href)
   if (credentials === undefined) return reader
   return {
@@ -135,17 +137,18 @@ export function signedHeaders(
   const time = now.toISOString().replace(/[-:]|\.\d+/g, '')
   const day = time.slice(0, 8)
   const bodyHash = createHash('sha256').update(body).digest('hex')
-  const signed = 'host;x-amz-content-sha256;x-amz-date'
+  const { sessionToken } = credentials
+  const headers = {
+    'x-amz-content-sha256': bodyHash,
+    'x-amz-date': time,
+    ...(sessionToken === undefined ? {} : { 'x-amz-security-token': sessionToken }),
+  }
+  const lines = Object.entries({ host: url.host, ...headers })
+  const signed = lines.map(([name]) => name).join(';')
   const request = [
-    'PUT',
-    url.pathname,
-    '',
-    `host:${url.host}`,
-    `x-amz-content-sha256:${bodyHash}`,
-    `x-amz-date:${time}`,
-    '',
-    signed,
-    bodyHash,
+    ...['PUT', url.pathname, ''],
+    ...lines.map(([name, value]) => `${name}:${value}`),
+    ...['', signed, bodyHash],
   ]
   const scope = `${day}/${region}/s3/aws4_request`
   const hash = createHash('sha256').update(request.join('\n')).digest('hex')
@@ -157,10 +160,17 @@ export function signedHeaders(
   const signature = createHmac('sha256', key).update(text).digest('hex')
   const credential = `Credential=${credentials.accessKey}/${scope}`
   return {
-    'x-amz-date': time,
-    'x-amz-content-sha256': bodyHash,
+    ...headers,
     authorization: `AWS4-HMAC-SHA256 ${credential}, SignedHeaders=${signed}, Signature=${signature}`,
   }
+}
+
+/** A part of a path as the signature wants it: everything but letters, digits and four marks is escaped. */
+function strictlyEncoded(part: string): string {
+  return encodeURIComponent(decodeURIComponent(part)).replace(
+    /[!'()*]/g,
+    (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
 }
 
 /** Plain HTTP only on this machine: an index is signed, but who asks for what is nobody's business. */

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../base/clock.ts'
-import { PackageError } from '../base/errors.ts'
+import { messageOf, PackageError, type PackageErrorCode } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { checkPackageName } from './archive-name.ts'
 import {
@@ -34,7 +34,14 @@ export interface Catalogs {
 /** What is on offer, and where nothing could be learned. */
 export interface Offers {
   readonly offers: readonly CatalogOffer[]
-  readonly absent: readonly { readonly name: string; readonly reason: string }[]
+  readonly absent: readonly AbsentCatalog[]
+}
+
+/** A catalog that could not be asked, or whose answer cannot be believed. */
+export interface AbsentCatalog {
+  readonly name: string
+  readonly reason: string
+  readonly code: PackageErrorCode
 }
 
 /** One catalog with its index. */
@@ -52,8 +59,8 @@ export interface CatalogsOptions {
   readonly log: Logger
 }
 
-/** How long an index is used before its catalog is asked again: a minute. */
-const freshMs = 60_000
+/** Index and signature are two files: whoever reads them while they are published anew looks once more. */
+const tornMs = 300
 
 /** Opens the list of catalogs in `folder`; a missing one is empty. */
 export function openCatalogs({ folder, clock, log }: CatalogsOptions): Catalogs {
@@ -85,29 +92,32 @@ export function openCatalogs({ folder, clock, log }: CatalogsOptions): Catalogs 
         entries.map((entry) => refresh(entry).catch((error: unknown) => ({ entry, error }))),
       )
       const absent = outcomes.flatMap((outcome) =>
-        'error' in outcome ? [{ name: outcome.entry.name, reason: reasonOf(outcome.error) }] : [],
+        'error' in outcome ? [absentBecause(outcome.entry, outcome.error)] : [],
       )
-      for (const one of absent) log.warn('catalog skipped', one)
+      for (const one of absent) log.warn('catalog skipped', { ...one })
       return { offers: outcomes.filter((outcome) => 'index' in outcome), absent }
     },
   }
 
-  /** The newest index: from the cache while it is fresh, from the catalog when it answers, from the cache until it expires. */
+  /**
+   * The newest index: from the catalog whenever it answers, since what was published or revoked a moment ago counts;
+   * from the cache while it cannot be reached, until that expires.
+   */
   async function refresh(entry: CatalogEntry): Promise<CatalogOffer> {
     const source = openCatalogSource(entry.url)
     const key = parsePublicKey(entry.key)
     const cached = await cachedIndex(entry, key)
-    if (cached !== undefined && clock.now() - cached.fetchedAt < freshMs)
-      return { entry, index: cached.index, source }
     try {
-      const bytes = await needed(source, 'index.json')
-      const signature = (await needed(source, 'index.json.sig')).toString('utf8').trim()
-      const index = readSignedIndex({ bytes, signature }, key)
+      const { bytes, signature, index } = await readIndex(source, key).catch(async (error: unknown) => {
+        if (!(error instanceof PackageError && error.code === 'bad-signature')) throw error
+        await new Promise((resolve) => setTimeout(resolve, tornMs))
+        return readIndex(source, key)
+      })
       checkNewer(entry, index, cached?.index, clock.now())
       await replaceFile(
         folder,
         `${entry.name}.index.json`,
-        JSON.stringify({ fetchedAt: clock.now(), signature, index: bytes.toString('base64') }),
+        JSON.stringify({ signature, index: bytes.toString('base64') }),
       )
       return { entry, index, source }
     } catch (error) {
@@ -123,10 +133,9 @@ export function openCatalogs({ folder, clock, log }: CatalogsOptions): Catalogs 
     const text = await readIfThere(join(folder, `${entry.name}.index.json`))
     if (text === undefined) return undefined
     try {
-      const { fetchedAt, signature, index } = JSON.parse(text) as Record<string, unknown> // each is looked at below
-      if (typeof fetchedAt !== 'number' || typeof signature !== 'string' || typeof index !== 'string')
-        return undefined
-      return { fetchedAt, index: readSignedIndex({ bytes: Buffer.from(index, 'base64'), signature }, key) }
+      const { signature, index } = JSON.parse(text) as Record<string, unknown> // each is looked at below
+      if (typeof signature !== 'string' || typeof index !== 'string') return undefined
+      return { index: readSignedIndex({ bytes: Buffer.from(index, 'base64'), signature }, key) }
     } catch (error) {
       log.warn('cached catalog index dropped', { catalog: entry.name, error })
       return undefined
@@ -134,7 +143,11 @@ export function openCatalogs({ folder, clock, log }: CatalogsOptions): Catalogs 
   }
 }
 
-/** The one catalog that offers `name`. `corp/acme-auth` names the catalog; a bare name must be in one only. */
+/**
+ * The one catalog that offers `name`. `corp/acme-auth` names the catalog; a bare name must be in one only. A catalog
+ * that cannot be reached is left out. One whose answer cannot be believed is not: whoever stands between could hide a
+ * name that way, so that another catalog's would be taken.
+ */
 export function offerOf(
   wanted: string,
   { offers, absent }: Offers,
@@ -148,10 +161,18 @@ export function offerOf(
       ? []
       : [{ ...one, name, offer }]
   })
+  const asked = absent.filter((one) => catalog === undefined || one.name === catalog)
+  const doubtful = asked.find(({ code }) => code !== 'unreachable')
+  if (doubtful !== undefined)
+    throw new PackageError(
+      doubtful.code,
+      `Cannot install "${wanted}": the catalog "${doubtful.name}" cannot be believed: ${doubtful.reason}`,
+    )
   const [only, other] = found
   if (only === undefined) {
-    const code = absent.length > 0 ? 'unreachable' : 'not-found'
-    const where = absent.length > 0 ? `; not asked: ${absent.map((one) => one.name).join(', ')}` : ''
+    const code = asked.length > 0 ? 'unreachable' : 'not-found'
+    const where =
+      asked.length > 0 ? `; not asked: ${asked.map((one) => `${one.name} (${one.reason})`).join(', ')}` : ''
     throw new PackageError(code, `No catalog offers "${wanted}"${where}`)
   }
   if (other !== undefined) {
@@ -159,6 +180,12 @@ export function offerOf(
     throw new PackageError('ambiguous', `More than one catalog offers "${name}": say ${ways}`)
   }
   return only
+}
+
+async function readIndex(source: CatalogSource, key: ReturnType<typeof parsePublicKey>) {
+  const bytes = await needed(source, 'index.json')
+  const signature = (await needed(source, 'index.json.sig')).toString('utf8').trim()
+  return { bytes, signature, index: readSignedIndex({ bytes, signature }, key) }
 }
 
 async function needed(source: CatalogSource, file: string): Promise<Buffer> {
@@ -215,6 +242,7 @@ async function readIfThere(file: string): Promise<string | undefined> {
   })
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+function absentBecause({ name }: CatalogEntry, error: unknown): AbsentCatalog {
+  const code = error instanceof PackageError ? error.code : 'unreachable'
+  return { name, code, reason: messageOf(error) }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { PackageError } from '../base/errors.ts'
@@ -26,9 +27,14 @@ export async function saveKit(entry: CatalogEntry, file: string): Promise<string
   for (const { versions } of Object.values(packages)) {
     for (const { archives } of Object.values(versions)) {
       for (const archive of Object.values(archives)) {
-        files.push(
-          plain(archive.file, await needed(source.read(archive.file, defaultArchiveLimits.packedBytes))),
-        )
+        const bytes = await needed(source.read(archive.file, defaultArchiveLimits.packedBytes))
+        const digest = createHash('sha256').update(bytes).digest('hex')
+        if (digest !== archive.sha256)
+          throw new PackageError(
+            'digest-mismatch',
+            `"${archive.file}" has the digest ${digest}, its index says ${archive.sha256}`,
+          )
+        files.push(plain(archive.file, bytes))
       }
     }
   }
@@ -48,7 +54,7 @@ export async function loadKit(
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const place = join(folder, name)
   await mkdir(place, { mode: 0o700 }).catch((cause: unknown) => {
-    throw new PackageError('version-exists', `There is a kit "${name}" already`, { cause })
+    throw new PackageError('in-use', `There is a kit "${name}" already`, { cause })
   })
   try {
     await unpackArchive(file, place, kitLimits)

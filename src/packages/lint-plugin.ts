@@ -148,7 +148,7 @@ function environmentFindings(folder: string, { permissions }: PackageManifest): 
   return findings
 }
 
-const notSource = new Set(['node_modules', 'dist', 'bin', '.git', 'test', '__pycache__'])
+const notSource = new Set(['node_modules', 'dist', 'bin', '.git', 'test', '__pycache__', '.venv'])
 
 function sourcesOf(folder: string, below = ''): string[] {
   return readdirSync(join(folder, below), { withFileTypes: true }).flatMap((entry) => {

@@ -1,4 +1,5 @@
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { PackageError } from '../base/errors.ts'
 import { checkPackageName, type Platform } from './archive-name.ts'
 
@@ -40,12 +41,25 @@ export async function readLock(path: string): Promise<Lock> {
   return parseLock(path, text)
 }
 
-/** Writes a lock file in one step, keys sorted, so that a diff shows what changed. */
-export async function writeLock(path: string, lock: Lock): Promise<void> {
-  const plugins = Object.fromEntries(Object.entries(lock.plugins).sort(([a], [b]) => (a < b ? -1 : 1)))
+/**
+ * Changes a lock file in one step, keys sorted, so that a diff shows what changed. Commands that run at the same time
+ * change it one after the other.
+ */
+export async function changeLock(path: string, change: (lock: Lock) => Lock): Promise<void> {
   const part = `${path}.part`
-  await writeFile(part, `${JSON.stringify({ ...lock, plugins }, null, 2)}\n`)
-  await rename(part, path)
+  const file = await openAlone(part)
+  try {
+    const lock = change(await readLock(path))
+    const plugins = Object.fromEntries(Object.entries(lock.plugins).sort(([a], [b]) => (a < b ? -1 : 1)))
+    await file.writeFile(`${JSON.stringify({ ...lock, plugins }, null, 2)}\n`)
+    await file.sync()
+    await rename(part, path)
+  } catch (error) {
+    await rm(part, { force: true })
+    throw error
+  } finally {
+    await file.close()
+  }
 }
 
 /** The same lock with one entry changed, or taken out. */
@@ -68,6 +82,27 @@ export function parseLock(path: string, text: string): Lock {
     throw broken(path, cause)
   }
   throw broken(path, undefined)
+}
+
+/** A change takes milliseconds: what is older was left by a process that was killed. */
+const abandonedMs = 10_000
+
+/** Makes a file that is not there yet; waits while another process has it. */
+async function openAlone(part: string): ReturnType<typeof open> {
+  for (;;) {
+    try {
+      return await open(part, 'wx', 0o644)
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+      const age =
+        Date.now() -
+        (await stat(part)
+          .then(({ mtimeMs }) => mtimeMs)
+          .catch(() => Date.now()))
+      if (age > abandonedMs) await rm(part, { force: true })
+      else await wait(20)
+    }
+  }
 }
 
 function parseEntry(value: unknown): LockedPlugin {

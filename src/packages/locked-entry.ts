@@ -1,8 +1,8 @@
-import semver from 'semver'
 import { PackageError } from '../base/errors.ts'
 import { currentPlatform, type Platform } from './archive-name.ts'
-import type { Lock } from './lock.ts'
+import type { Lock, LockedPlugin } from './lock.ts'
 import type { PackageStore, StoredPackage } from './store.ts'
+import { isInRange } from './version-range.ts'
 
 /** A configuration entry that names a package instead of a file. */
 export interface DeclaredPackage {
@@ -25,28 +25,14 @@ export async function lockedPackage(
     platform = currentPlatform(),
   }: { readonly lock: Lock; readonly store: PackageStore; readonly platform?: Platform | undefined },
 ): Promise<StoredPackage> {
-  const [catalog, name] = declared.source.includes('/')
-    ? declared.source.split('/', 2)
-    : [undefined, declared.source]
+  const name = declared.source.split('/').at(-1)
   const locked = name === undefined ? undefined : lock.plugins[name]
   const command = `sftpgo-ts plugin install ${declared.source}${declared.version === undefined ? '' : `@${declared.version}`}`
   if (name === undefined || locked === undefined)
     throw new PackageError('not-locked', `"${declared.source}" is not in the lock: run "${command}"`)
-  if (catalog !== undefined && locked.from !== catalog) {
-    throw new PackageError(
-      'not-locked',
-      `"${name}" is locked from "${locked.from}", not from "${catalog}": run "${command}"`,
-    )
-  }
-  if (
-    declared.version !== undefined &&
-    !semver.satisfies(locked.version, declared.version, { includePrerelease: true })
-  ) {
-    throw new PackageError(
-      'not-locked',
-      `"${name}" is locked at ${locked.version}, outside "${declared.version}": run "${command}"`,
-    )
-  }
+  const unfit = whyUnfit(locked, declared)
+  if (unfit !== undefined)
+    throw new PackageError('not-locked', `"${name}" is locked ${unfit}: run "${command}"`)
   if (locked.slot !== declared.type)
     throw new PackageError(
       'wrong-slot',
@@ -67,4 +53,16 @@ export async function lockedPackage(
   if (stored.manifestSha256 !== archive.manifestSha256)
     throw new PackageError('digest-mismatch', `The stored plugin.json of "${name}" is not the locked one`)
   return stored
+}
+
+/** Why what is locked is not what an entry declares; undefined when it is. */
+export function whyUnfit(
+  locked: LockedPlugin,
+  { source, version }: { readonly source: string; readonly version?: string | undefined },
+): string | undefined {
+  const [catalog] = source.includes('/') ? source.split('/', 1) : [undefined]
+  if (catalog !== undefined && locked.from !== catalog) return `from "${locked.from}", not from "${catalog}"`
+  if (version !== undefined && !isInRange(locked.version, version))
+    return `at ${locked.version}, outside "${version}"`
+  return undefined
 }

@@ -2,6 +2,7 @@ import semver from 'semver'
 import { PackageError } from '../base/errors.ts'
 import { slots, type SlotName } from '../slots/index.ts'
 import { checkPackageName } from './archive-name.ts'
+import { isInRange } from './version-range.ts'
 
 /** What a package says of itself in its plugin.json, as far as it is handed around. The host reads `entry` and `files`. */
 export interface PackageManifest {
@@ -64,7 +65,7 @@ export function checkCompatible({ name, version, engine, protocol }: PackageMani
       'incompatible',
       `${label} speaks version ${protocol} of its slot, this server speaks 1`,
     )
-  if (engine === undefined || semver.satisfies(server, engine, { includePrerelease: true })) return
+  if (engine === undefined || isInRange(server, engine)) return
   throw new PackageError(
     'incompatible',
     `${label} is made for server versions "${engine}", this is ${server}`,

@@ -76,7 +76,7 @@ export async function revoke(
 function withArchive(
   index: CatalogIndex,
   archive: string,
-  { manifest, archiveSha256 }: StoredPackage,
+  { manifest, archiveSha256, manifestSha256 }: StoredPackage,
   { now, bytes }: { readonly now: number; readonly bytes: number },
 ): CatalogIndex {
   const { name, version, platform } = parseArchiveName(basename(archive))
@@ -101,7 +101,7 @@ function withArchive(
       `The catalog has other bytes for "${name}" ${version} on ${platform}: publish a new version`,
     )
   }
-  const entry = { file: archiveFile(archive), sha256: archiveSha256, bytes }
+  const entry = { file: archiveFile(archive), sha256: archiveSha256, bytes, manifestSha256 }
   const described = {
     ...index,
     packages: {

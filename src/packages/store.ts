@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import semver from 'semver'
 import { PackageError } from '../base/errors.ts'
 import { parseProgramManifest } from '../host/manifest.ts'
+import type { Platform } from './archive-name.ts'
 import { archiveDigest, defaultArchiveLimits, unpackArchive, type ArchiveLimits } from './archive.ts'
 import { parsePackageManifest, type PackageManifest } from './package-manifest.ts'
 
@@ -14,6 +16,20 @@ export interface PackageStore {
   find(sha256: string): Promise<StoredPackage | undefined>
   list(): Promise<readonly StoredPackage[]>
   remove(sha256: string): Promise<void>
+  /** Writes down where a stored package came from, for when an older version is taken again. */
+  noteOrigin(sha256: string, origin: PackageOrigin): Promise<void>
+  /** What was written down; undefined where nothing was. */
+  originOf(sha256: string): Promise<PackageOrigin | undefined>
+}
+
+/** Who handed a package over. */
+export interface PackageOrigin {
+  /** The catalog's name, or `file`. */
+  readonly from: string
+  /** The key that vouched for it. */
+  readonly signer?: string
+  /** What the archive's name says. */
+  readonly platform: Platform
 }
 
 /** A package that lies in the store. */
@@ -36,6 +52,7 @@ export function createPackageStore(
   limits: ArchiveLimits = defaultArchiveLimits,
 ): PackageStore {
   const placeOf = (sha256: string): string => packageFolder(folder, sha256)
+  const originFile = (sha256: string): string => `${placeOf(sha256)}.origin.json`
   const find = async (sha256: string): Promise<StoredPackage | undefined> => {
     if (!/^[0-9a-f]{64}$/.test(sha256) || !(await isFolder(placeOf(sha256)))) return undefined
     return describe(placeOf(sha256), sha256)
@@ -59,6 +76,8 @@ export function createPackageStore(
         await rename(part, placeOf(sha256))
       } catch (error) {
         await rm(part, { recursive: true, force: true })
+        // Somebody else installed the same bytes meanwhile.
+        if (await isFolder(placeOf(sha256))) return describe(placeOf(sha256), sha256)
         throw error
       }
       return describe(placeOf(sha256), sha256)
@@ -66,12 +85,28 @@ export function createPackageStore(
     async list() {
       const names = await readdir(folder).catch(() => [])
       const found = await Promise.all(
-        names.filter((name) => name.startsWith('sha256-')).map((name) => find(name.slice(7))),
+        names.sort().map((name) => find(/^sha256-([0-9a-f]{64})$/.exec(name)?.[1] ?? '')),
       )
-      return found.filter((one) => one !== undefined)
+      return found
+        .filter((one) => one !== undefined)
+        .sort(
+          (a, b) =>
+            a.manifest.name.localeCompare(b.manifest.name) ||
+            semver.compare(a.manifest.version, b.manifest.version),
+        )
     },
     async remove(sha256) {
       await rm(placeOf(sha256), { recursive: true, force: true })
+      await rm(originFile(sha256), { force: true })
+    },
+    async noteOrigin(sha256, origin) {
+      const part = `${originFile(sha256)}.${randomBytes(8).toString('hex')}`
+      await writeFile(part, JSON.stringify(origin), { mode: 0o600 })
+      await rename(part, originFile(sha256))
+    },
+    async originOf(sha256) {
+      const text = await readFile(originFile(sha256), 'utf8').catch(() => undefined)
+      return text === undefined ? undefined : (JSON.parse(text) as PackageOrigin) // ours, in a private folder
     },
   }
 }

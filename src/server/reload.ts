@@ -8,7 +8,7 @@ import type { Parts } from './parts.ts'
 import { lockedEntries } from './locked-entries.ts'
 import type { TelemetryDoor } from './open-telemetry.ts'
 import { shippedSchemaOf } from './shipped-schemas.ts'
-import type { ReloadOutcome, ServerStatus } from './running-server.ts'
+import type { PluginNotReady, ReloadOutcome, ServerStatus } from './running-server.ts'
 
 /** Takes over changed configurations, one after the other. */
 export interface Reloader {
@@ -70,13 +70,14 @@ async function attempt(parts: Parts, telemetry: Pick<TelemetryDoor, 'take'>): Pr
   // This process holds one state folder for its whole life.
   const next: Config = { ...read, stateFolder: before.stateFolder }
   const changed = changedSettings(before.settings, next.settings)
+  let notReady
   try {
-    await takeOver(parts, telemetry, next, changed)
+    notReady = await takeOver(parts, telemetry, next, changed)
   } catch (error) {
     const inSettings = problems.filter(({ path }) => path[0] === 'plugins' && path[2] === 'settings')
     return { ok: false, problems: inSettings.length > 0 ? inSettings : [notTaken(before.file, error)] }
   }
-  return { ok: true, changed, needRestart: changed.filter(needsRestart) }
+  return { ok: true, changed, needRestart: changed.filter(needsRestart), notReady }
 }
 
 /** Whether the schema says so of the setting: a section's key, or a key at the top. */
@@ -90,7 +91,7 @@ async function takeOver(
   telemetry: Pick<TelemetryDoor, 'take'>,
   next: Config,
   changed: readonly string[],
-): Promise<void> {
+): Promise<readonly PluginNotReady[]> {
   const { options, current, log, door, host, accounts, events, roster } = parts
   const settings = accountSettings(next)
   const entries = await lockedEntries(next, { frozen: options.frozen === true })
@@ -114,6 +115,7 @@ async function takeOver(
       oldRuns,
     })
   }
+  return problems.map(({ name, reason, oldRuns }) => ({ name, reason: reason.message, oldRuns }))
 }
 
 /** A step, and what takes it back. */

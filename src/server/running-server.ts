@@ -70,8 +70,21 @@ export interface Workshop {
 
 /** What became of a reload. */
 export type ReloadOutcome =
-  | { readonly ok: true; readonly changed: readonly string[]; readonly needRestart: readonly string[] }
+  | {
+      readonly ok: true
+      readonly changed: readonly string[]
+      readonly needRestart: readonly string[]
+      readonly notReady: readonly PluginNotReady[]
+    }
   | { readonly ok: false; readonly problems: readonly Problem[] }
+
+/** A plugin that did not become ready when the configuration was taken over. */
+export interface PluginNotReady {
+  readonly name: string
+  readonly reason: string
+  /** Whether the process of before goes on. */
+  readonly oldRuns: boolean
+}
 
 /** How a server is, for `status` and `/readyz`. */
 export interface ServerStatus {

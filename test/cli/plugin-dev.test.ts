@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { expect, it } from 'vitest'
 import { openWorkshop, type Workshop, type WorkshopRequest } from '../../src/cli/dev/workshop.ts'
-import { sftpBatch, withoutOpenSsh } from '../helpers/openssh.ts'
+import { openSftpSession, sftpBatch, withoutOpenSsh } from '../helpers/openssh.ts'
 import { fixturePlugin } from '../helpers/fixture-plugin.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 import { until } from '../helpers/until.ts'
@@ -55,7 +54,7 @@ it.skipIf(skip)(
     await using it = await workshop()
     const { opened, lines, said, save, source } = it
     expect(lines).toContain(`  sftp -P ${opened.port} ada@127.0.0.1`)
-    await using session = openSession(opened.port)
+    await using session = openSftpSession({ port: opened.port, username: 'ada', password: 'engine' })
     await session.answer('pwd', 'Remote working directory: /')
     await until('the call is in the table', () =>
       lines.some((line) => /checkPassword +ada .*granted/.test(line)),
@@ -129,28 +128,3 @@ it('lets a debugger in', async () => {
   await using it = await workshop({ inspect: true })
   await until('the address of the debugger is shown', () => it.said('ws://127.0.0.1:'))
 })
-
-/** OpenSSH's client with a session that stays open. */
-function openSession(port: number) {
-  const client = spawn(
-    'sshpass',
-    [
-      ...['-e', 'sftp', '-oBatchMode=no', '-oStrictHostKeyChecking=no', '-oUserKnownHostsFile=/dev/null'],
-      ...['-oPubkeyAuthentication=no', '-b', '-', '-P', String(port), 'ada@127.0.0.1'],
-    ],
-    { env: { ...process.env, SSHPASS: 'engine' }, stdio: ['pipe', 'pipe', 'pipe'] },
-  )
-  let output = ''
-  client.stdout.on('data', (bytes: Buffer) => (output += bytes.toString()))
-  client.stdin.on('error', () => {})
-  return {
-    async answer(command: string, expected: string): Promise<void> {
-      client.stdin.write(`${command}\n`)
-      await until(`sftp says "${expected}"`, () => output.includes(expected))
-    },
-    async [Symbol.asyncDispose]() {
-      client.kill('SIGKILL')
-      await new Promise((settle) => client.once('close', settle))
-    },
-  }
-}

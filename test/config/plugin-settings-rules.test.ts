@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { effectiveSettings } from '../../src/config/effective-settings.ts'
 import { type LoadedConfig, checkConfig } from '../../src/config/load-config.ts'
 import { formatPlace, formatProblem } from '../../src/config/problems.ts'
-import { readLock, withLocked, writeLock } from '../../src/packages/lock.ts'
+import { changeLock, withLocked } from '../../src/packages/lock.ts'
 import { createPackageStore } from '../../src/packages/store.ts'
 import { shippedSchemaOf } from '../../src/server/shipped-schemas.ts'
 import { packagePlacesOf } from '../../src/server/state-layout.ts'
@@ -118,5 +118,5 @@ async function install(folder: string): Promise<void> {
   const { archiveSha256, manifestSha256 } = stored
   const platforms = { any: { archiveSha256, manifestSha256 } }
   const entry = { version: '1.0.0', slot: 'ipfilter', protocol: 1, from: 'file', platforms }
-  await writeLock(packageLock, withLocked(await readLock(packageLock), 'acme-auth', entry))
+  await changeLock(packageLock, (lock) => withLocked(lock, 'acme-auth', entry))
 }

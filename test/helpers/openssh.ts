@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { until } from './until.ts'
 
 /** Why OpenSSH's client with a password cannot be used here; undefined when it can. */
 export const withoutOpenSsh = ['sftp', 'sshpass'].find(
@@ -40,4 +41,38 @@ export function sftpBatch(options: {
     child.stdin.on('error', () => {})
     child.stdin.end(`${batch.join('\n')}\n`)
   })
+}
+
+/** OpenSSH's client with a session that stays open. */
+export function openSftpSession({
+  port,
+  username,
+  password,
+}: {
+  readonly port: number
+  readonly username: string
+  readonly password: string
+}) {
+  const client = spawn(
+    'sshpass',
+    [
+      ...['-e', 'sftp', '-oBatchMode=no', '-oStrictHostKeyChecking=no', '-oUserKnownHostsFile=/dev/null'],
+      ...['-oPubkeyAuthentication=no', '-b', '-', '-P', String(port), `${username}@127.0.0.1`],
+    ],
+    { env: { ...process.env, SSHPASS: password }, stdio: ['pipe', 'pipe', 'pipe'] },
+  )
+  let output = ''
+  client.stdout.on('data', (bytes: Buffer) => (output += bytes.toString()))
+  client.stdin.on('error', () => {})
+  return {
+    /** Sends a command and waits until the client has printed this. */
+    async answer(command: string, expected: string): Promise<void> {
+      client.stdin.write(`${command}\n`)
+      await until(`sftp says "${expected}"`, () => output.includes(expected))
+    },
+    async [Symbol.asyncDispose]() {
+      client.kill('SIGKILL')
+      await new Promise((settle) => client.once('close', settle))
+    },
+  }
 }

@@ -8,10 +8,17 @@ import { silentLogger } from '../../src/base/log.ts'
 import { formatPublicKey, readSignedIndex, signIndex } from '../../src/packages/catalog-index.ts'
 import { openCatalogSource } from '../../src/packages/catalog-source.ts'
 import { openCatalogs } from '../../src/packages/catalogs.ts'
-import { forget, installArchive, installFromCatalog, type Installer } from '../../src/packages/install.ts'
+import {
+  forget,
+  installArchive,
+  installFromCatalog,
+  installLocked,
+  lockStored,
+  type Installer,
+} from '../../src/packages/install.ts'
 import { lockedPackage } from '../../src/packages/locked-entry.ts'
 import { loadKit, saveKit } from '../../src/packages/kit.ts'
-import { readLock } from '../../src/packages/lock.ts'
+import { changeLock, readLock, withLocked } from '../../src/packages/lock.ts'
 import {
   createCatalogKey,
   publish,
@@ -64,7 +71,7 @@ async function catalogWith(
   return publisher
 }
 
-/** A minute later, what was cached is asked for again. */
+/** A minute later. */
 function later(): void {
   now += 61_000
 }
@@ -188,7 +195,10 @@ describe('installing from a catalog', () => {
     writeFileSync(join(publisher.url, 'index.json.sig'), old[1])
     later()
     const { absent } = await installer.catalogs.offers()
-    expect(absent).toEqual([{ name: 'corp', reason: expect.stringContaining('went back') }])
+    expect(absent).toEqual([
+      { name: 'corp', code: 'stale-index', reason: expect.stringContaining('went back') },
+    ])
+    await expect(installFromCatalog('acme-auth', installer)).rejects.toMatchObject({ code: 'stale-index' })
     const stranger = await publisherTo('stranger')
     const signed = signIndex(
       readSignedIndex({ bytes: old[0], signature: old[1].toString() }, createPublicKey(publisher.privateKey)),
@@ -196,8 +206,9 @@ describe('installing from a catalog', () => {
     )
     writeFileSync(join(publisher.url, 'index.json.sig'), signed.signature)
     expect((await installer.catalogs.offers()).absent).toEqual([
-      { name: 'corp', reason: expect.stringContaining('not signed') },
+      { name: 'corp', code: 'bad-signature', reason: expect.stringContaining('not signed') },
     ])
+    await expect(installFromCatalog('acme-auth', installer)).rejects.toMatchObject({ code: 'bad-signature' })
   })
 
   it('goes on with the cached index while the catalog is away, until it expires', async () => {
@@ -217,6 +228,66 @@ describe('installing from a catalog', () => {
     rmSync(join(folder, 'catalogs/gone.index.json'))
     expect((await installFromCatalog('acme-auth', installer)).locked.from).toBe('corp')
     await expect(installFromCatalog('other', installer)).rejects.toMatchObject({ code: 'unreachable' })
+  })
+})
+
+describe('installing what is locked', () => {
+  it('fetches the locked bytes again, though there is a newer version', async () => {
+    const publisher = await catalogWith('corp', [{}])
+    const { stored, locked } = await installFromCatalog('acme-auth', installer)
+    const archive = await makePackage(mkdtempSync(join(folder, 'newer-')), { version: '1.1.0' })
+    await publish([archive], publisher)
+    await installer.store.remove(stored.archiveSha256)
+    expect((await installLocked('acme-auth', installer)).stored).toEqual(stored)
+    expect((await readLock(installer.lockFile)).plugins['acme-auth']).toEqual(locked)
+    expect((await installFromCatalog('acme-auth', installer)).locked.version).toBe('1.1.0')
+  })
+
+  it('refuses one that was revoked since, and other bytes than the locked ones', async () => {
+    const publisher = await catalogWith('corp', [{}, { version: '1.1.0' }])
+    const { stored, locked } = await installFromCatalog('acme-auth@1.0.0', installer)
+    await installer.store.remove(stored.archiveSha256)
+    const other = { archiveSha256: 'a'.repeat(64), manifestSha256: 'b'.repeat(64) }
+    await changeLock(installer.lockFile, (lock) =>
+      withLocked(lock, 'acme-auth', { ...locked, platforms: { any: other } }),
+    )
+    await expect(installLocked('acme-auth', installer)).rejects.toMatchObject({ code: 'digest-mismatch' })
+    await revoke('acme-auth', '1.0.0', 'lets everybody in', publisher)
+    await expect(installLocked('acme-auth', installer)).rejects.toMatchObject({ code: 'revoked' })
+  })
+
+  it('says which archive is wanted where it came from a file', async () => {
+    const { stored } = await installArchive(await makePackage(folder), installer)
+    expect((await installLocked('acme-auth', installer)).stored).toEqual(stored)
+    await installer.store.remove(stored.archiveSha256)
+    await expect(installLocked('acme-auth', installer)).rejects.toMatchObject({
+      code: 'not-found',
+      message: expect.stringContaining(stored.archiveSha256),
+    })
+  })
+
+  it('holds on every platform that the index names', async () => {
+    await catalogWith('corp', [{ platform: 'linux-amd64' }, { platform: 'darwin-arm64', content: 'for mac' }])
+    await installFromCatalog('acme-auth', installer)
+    const elsewhere: Installer = {
+      ...installer,
+      platform: 'darwin-arm64',
+      store: createPackageStore(join(folder, 'store-of-another-machine')),
+    }
+    const before = readFileSync(installer.lockFile, 'utf8')
+    const { stored } = await installLocked('acme-auth', elsewhere)
+    expect(readFileSync(join(stored.folder, 'plugin.cjs'), 'utf8')).toBe('for mac')
+    expect(readFileSync(installer.lockFile, 'utf8')).toBe(before)
+  })
+
+  it('takes an older version that is stored again with the origin that it had', async () => {
+    const { key } = await catalogWith('corp', [{}])
+    const { stored } = await installFromCatalog('acme-auth', installer)
+    await installArchive(await makePackage(folder, { version: '1.1.0' }), installer)
+    expect((await readLock(installer.lockFile)).plugins['acme-auth']?.from).toBe('file')
+    expect((await lockStored(stored, installer)).locked).toMatchObject({
+      ...{ version: '1.0.0', from: 'corp', signer: key },
+    })
   })
 })
 

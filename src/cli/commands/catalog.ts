@@ -155,8 +155,11 @@ async function publisherOf(url: string, input: CommandInput): Promise<Publisher>
 }
 
 function s3Credentials(): S3Credentials | undefined {
-  const { AWS_ACCESS_KEY_ID: accessKey, AWS_SECRET_ACCESS_KEY: secretKey } = process.env
-  return accessKey === undefined || secretKey === undefined ? undefined : { accessKey, secretKey }
+  const { env } = process
+  const { AWS_ACCESS_KEY_ID: accessKey, AWS_SECRET_ACCESS_KEY: secretKey } = env
+  const sessionToken = env['AWS_SESSION_TOKEN']
+  if (accessKey === undefined || secretKey === undefined) return undefined
+  return { accessKey, secretKey, ...(sessionToken === undefined ? {} : { sessionToken }) }
 }
 
 /** Writes a trusted catalog into one file, for a machine without network. */

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { replaceConfig, setPluginKey, writtenEntries } from '../../config/edit-plugins.ts'
-import { findServer } from '../ask-server.ts'
 import { type CliCommand, CommandError } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
+import { reloadServer } from '../reload-server.ts'
 
 /** Switches a configuration entry off: it stays, checked but not started. */
 export const pluginDisable: CliCommand = {
@@ -21,8 +21,12 @@ export const pluginDisable: CliCommand = {
         `There is no plugin entry "${name}" in "${input.configFile}"`,
       )
     replaceConfig(input.configFile, setPluginKey(input.configFile, text, index, 'enabled', false))
-    const client = await findServer(input.configFile)
-    if (client !== undefined) await client.ask('reload').finally(() => client.close())
-    print(`"${name}" is disabled${client === undefined ? '' : ' and stopped'}`)
+    const answer = await reloadServer(input.configFile)
+    if (answer?.ok === false)
+      throw new CommandError(
+        exitCodes.invalid,
+        `"${name}" is disabled in "${input.configFile}", which the running server did not take:\n${answer.problems.join('\n')}`,
+      )
+    print(`"${name}" is disabled${answer === undefined ? '' : ' and stopped'}`)
   },
 }

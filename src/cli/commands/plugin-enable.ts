@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { addPluginEntry, replaceConfig, setPluginKey, writtenEntries } from '../../config/edit-plugins.ts'
+import { addPluginEntry, setPluginKey, writtenEntries } from '../../config/edit-plugins.ts'
 import { checkPluginSettings } from '../../config/plugin-settings.ts'
-import { readLock, writeLock } from '../../packages/lock.ts'
+import { lockStored } from '../../packages/install.ts'
+import { readLock } from '../../packages/lock.ts'
 import type { StoredPackage } from '../../packages/store.ts'
 import { shippedSchema } from '../../server/plugin-settings.ts'
-import { findServer } from '../ask-server.ts'
+import { changePlugins } from '../change-plugins.ts'
 import { type CliCommand, CommandError, textOption } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
@@ -27,46 +27,35 @@ export const pluginEnable: CliCommand = {
     const [wanted = ''] = input.args
     const context = packageContext(input)
     const [name = '', version] = wanted.split('@', 2)
-    const before = readFileSync(input.configFile, 'utf8')
-    const lockBefore = await readLock(context.lockFile)
-    try {
-      if (version !== undefined) await switchTo(name, version, context)
-      const stored = await storedPackage(name, context)
-      const settings = parsedSettings(textOption(input, 'settings'))
-      const text = withEntry(input.configFile, before, {
-        stored,
-        as: textOption(input, 'as') ?? name,
-        settings,
-        version,
-      })
-      await checkSettings(stored, text, input.configFile)
-      replaceConfig(input.configFile, text)
-      await startInServer(input.configFile, textOption(input, 'as') ?? name)
-    } catch (error) {
-      // What did not become ready leaves nothing behind: the old entry and the old lock are in force again.
-      replaceConfig(input.configFile, before)
-      await writeLock(context.lockFile, lockBefore)
-      await reloaded(input.configFile).catch(() => {})
-      throw error
-    }
+    const entry = textOption(input, 'as') ?? name
+    const settings = parsedSettings(textOption(input, 'settings'))
+    const outcome = await changePlugins(context, {
+      package: name,
+      entries: () => [entry],
+      async change(before) {
+        if (version !== undefined) await switchTo(name, version, context)
+        const stored = await storedPackage(name, context)
+        const text = withEntry(input.configFile, before, { stored, as: entry, settings, version })
+        await checkSettings(stored, text, input.configFile, entry)
+        return text
+      },
+    })
+    print(
+      outcome === 'ready'
+        ? `"${entry}" is enabled and ready`
+        : `"${entry}" is enabled; it starts with the server`,
+    )
   },
 }
 
 /** Locks another version of the same package: one that is stored here, else from where it came. */
 async function switchTo(name: string, version: string, context: PackageContext): Promise<void> {
-  const locked = (await readLock(context.lockFile)).plugins[name]
   const stored = (await context.store.list()).find(
     ({ manifest }) => manifest.name === name && manifest.version === version,
   )
-  if (stored === undefined || locked === undefined)
-    return void (await installOne(`${name}@${version}`, context))
-  const lock = await readLock(context.lockFile)
-  const archives = { archiveSha256: stored.archiveSha256, manifestSha256: stored.manifestSha256 }
-  const platforms = Object.fromEntries(Object.keys(locked.platforms).map((platform) => [platform, archives]))
-  await writeLock(context.lockFile, {
-    ...lock,
-    plugins: { ...lock.plugins, [name]: { ...locked, version, platforms } },
-  })
+  if (stored !== undefined) return void (await lockStored(stored, context))
+  const from = (await readLock(context.lockFile)).plugins[name]?.from ?? 'file'
+  await installOne(`${from === 'file' ? '' : `${from}/`}${name}@${version}`, context)
 }
 
 async function storedPackage(name: string, context: PackageContext): Promise<StoredPackage> {
@@ -102,44 +91,22 @@ function withEntry(file: string, text: string, { stored, as, settings, version }
   return settings === undefined ? next : setPluginKey(file, next, index, 'settings', settings)
 }
 
-async function checkSettings(stored: StoredPackage, text: string, file: string): Promise<void> {
+async function checkSettings(
+  stored: StoredPackage,
+  text: string,
+  file: string,
+  entry: string,
+): Promise<void> {
   const schema = await shippedSchema(stored.folder)
   if (schema === undefined) return
-  const entry = writtenEntries(file, text).find(({ source }) => source === stored.manifest.name)
-  const { problems } = checkPluginSettings(schema, entry?.['settings'])
+  const written = writtenEntries(file, text).find(({ name }) => name === entry)
+  const { problems } = checkPluginSettings(schema, written?.['settings'])
   if (problems.length === 0) return
   const lines = problems.map(({ path, message }) => `  settings.${path.join('.')} ${message}`)
   throw new CommandError(
     exitCodes.invalid,
     [`"${stored.manifest.name}" was not enabled:`, ...lines, 'Give them with --settings'].join('\n'),
   )
-}
-
-async function startInServer(file: string, entry: string): Promise<void> {
-  const outcome = await reloaded(file)
-  if (outcome === undefined) return print(`"${entry}" is enabled; it starts with the server`)
-  const problem = outcome.find((line) => line.includes(`"${entry}"`))
-  if (problem !== undefined)
-    throw new CommandError(
-      exitCodes.unexpected,
-      `"${entry}" did not become ready, so nothing was changed: ${problem}`,
-    )
-  print(`"${entry}" is enabled and ready`)
-}
-
-/** Has the running server read its configuration; undefined when none runs, else what is wrong now. */
-async function reloaded(file: string): Promise<readonly string[] | undefined> {
-  const client = await findServer(file)
-  if (client === undefined) return undefined
-  try {
-    const answer = (await client.ask('reload')) as {
-      readonly ok: boolean
-      readonly problems?: readonly string[]
-    } // as the server's operation answers
-    return answer.problems ?? []
-  } finally {
-    client.close()
-  }
 }
 
 function parsedSettings(text: string | undefined): Readonly<Record<string, unknown>> | undefined {

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
+import { messageOf } from '../../base/errors.ts'
 import { loadConfig } from '../../config/load-config.ts'
-import { installArchive, installFromCatalog, type Installed } from '../../packages/install.ts'
+import { installArchive, installFromCatalog, installLocked, type Installed } from '../../packages/install.ts'
+import { readLock } from '../../packages/lock.ts'
+import { whyUnfit } from '../../packages/locked-entry.ts'
 import type { Permissions } from '../../packages/package-manifest.ts'
 import { type CliCommand, flag } from '../command.ts'
 import { print, printJson } from '../output.ts'
@@ -35,14 +38,32 @@ export function installOne(what: string, context: PackageContext): Promise<Insta
   return isFile ? installArchive(what, context) : installFromCatalog(what, context)
 }
 
+/**
+ * Everything that the configuration declares. What the lock says already is fetched as it is locked, so that every machine
+ * runs the same; only what is not locked, or locked outside of its range, is looked for anew. One failure does not keep
+ * the others from being installed.
+ */
 async function installDeclared(context: PackageContext): Promise<Installed[]> {
-  const installed: Installed[] = []
   const { config } = loadConfig(context.configFile)
-  for (const { source, version } of config?.settings.plugins ?? []) {
-    if (source === undefined) continue
-    installed.push(await installFromCatalog(version === undefined ? source : `${source}@${version}`, context))
+  const { plugins: locked } = await readLock(context.lockFile)
+  const installed: Installed[] = []
+  const failures: unknown[] = []
+  for (const { source, version, enabled } of config?.settings.plugins ?? []) {
+    if (source === undefined || !enabled) continue
+    const name = source.slice(source.lastIndexOf('/') + 1)
+    const wanted = version === undefined ? source : `${source}@${version}`
+    const one = locked[name]
+    const fits = one !== undefined && whyUnfit(one, { source, version }) === undefined
+    try {
+      installed.push(await (fits ? installLocked(name, context) : installFromCatalog(wanted, context)))
+    } catch (error) {
+      failures.push(error)
+    }
   }
-  return installed
+  if (failures.length === 0) return installed
+  for (const one of installed) describe(one)
+  for (const failure of failures.slice(1)) process.stderr.write(`${messageOf(failure)}\n`)
+  throw failures[0]
 }
 
 function asJson({ stored, locked, before }: Installed): object {

@@ -1,13 +1,12 @@
-import { existsSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { relative, resolve } from 'node:path'
 import { scaffoldFiles, writeScaffold } from '../../packages/scaffold/scaffold.ts'
-import { scaffoldLanguages } from '../../packages/scaffold/scaffold-options.ts'
+import { languageNicknames, scaffoldLanguages } from '../../packages/scaffold/scaffold-options.ts'
 import { programVersion } from '../../server/version.ts'
 import { slots, type SlotName } from '../../slots/index.ts'
 import { type CliCommand, CommandError, textOption } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
+import { thisProgramAsDependency } from '../this-program.ts'
 
 /** Writes a new plugin that works: types, tests and packing are green before the first line is changed. */
 export const pluginNew: CliCommand = {
@@ -16,23 +15,22 @@ export const pluginNew: CliCommand = {
     ['--slot <slot>', `what it fills: ${Object.keys(slots).join(', ')}`],
     ['--language <language>', `what it is written in: ${scaffoldLanguages.join(', ')}`, 'typescript'],
     ['--dir <folder>', 'where it goes; default: a folder of its name'],
+    ['--sdk <spec>', 'where npm gets sftpgo-ts from; default: from where this program was installed'],
   ],
   withoutConfig: true,
   examples: ['plugin new acme-auth --slot auth', 'plugin new acme-notify --slot notifier --language go'],
   run(input) {
     const [name = ''] = input.args
     const slot = chosen(textOption(input, 'slot'), Object.keys(slots) as SlotName[], '--slot') // the keys of the table are the names
-    const language = chosen(textOption(input, 'language'), scaffoldLanguages, '--language')
+    const asked = textOption(input, 'language') ?? ''
+    const language = chosen(languageNicknames[asked] ?? asked, scaffoldLanguages, '--language')
     const folder = resolve(textOption(input, 'dir') ?? name)
-    const files = scaffoldFiles({
-      name,
-      slot,
-      language,
-      version: programVersion(),
-      dependency: dependency(folder),
-    })
+    const dependency = textOption(input, 'sdk') ?? thisProgramAsDependency(folder)
+    const files = scaffoldFiles({ name, slot, language, version: programVersion(), dependency })
     const written = writeScaffold(folder, files)
     print(`Wrote ${written.length} files into ${folder}`)
+    if (dependency.startsWith('file:'))
+      print(`npm takes sftpgo-ts from ${dependency.slice(5)}; --sdk names another place`)
     print(`Next: cd ${relative(process.cwd(), folder) || '.'} && npm install && npm run dev`)
   },
 }
@@ -42,11 +40,4 @@ function chosen<T extends string>(value: string | undefined, known: readonly T[]
   if (found !== undefined) return found
   const reason = value === undefined ? 'is missing' : `does not know "${value}"`
   throw new CommandError(exitCodes.usage, `${option} ${reason}; it takes ${known.join(', ')}`)
-}
-
-/** A checkout is used as it lies there; an installed program by its version. */
-function dependency(folder: string): string {
-  const top = fileURLToPath(new URL('../../../', import.meta.url))
-  const isCheckout = existsSync(join(top, 'src')) && existsSync(join(top, '.ci'))
-  return isCheckout ? `file:${relative(folder, top)}` : `^${programVersion()}`
 }

@@ -1,31 +1,47 @@
 import { loadConfig } from '../../config/load-config.ts'
 import { PackageError } from '../../base/errors.ts'
 import { forget } from '../../packages/install.ts'
+import { readLock } from '../../packages/lock.ts'
+import type { StoredPackage } from '../../packages/store.ts'
 import type { CliCommand } from '../command.ts'
 import { print } from '../output.ts'
 import { packageContext } from '../package-context.ts'
 
-/** Takes a package out of the lock and every version of it out of the store. */
+/** Takes a package out of the lock and every version of it, or the one that is named, out of the store. */
 export const pluginRemove: CliCommand = {
   arguments: '<name>',
-  examples: ['plugin remove acme-auth'],
+  examples: ['plugin remove acme-auth', 'plugin remove acme-auth@1.2.0'],
   async run(input) {
-    const [name = ''] = input.args
-    const user = loadConfig(input.configFile).config?.settings.plugins.find(
-      ({ source }) => source === name || source?.endsWith(`/${name}`) === true,
-    )
-    if (user?.enabled === true) {
-      throw new PackageError(
-        'in-use',
-        `The entry "${user.name ?? user.type}" uses "${name}": run "sftpgo-ts plugin disable ${user.name ?? user.type}" first`,
-      )
-    }
+    const [wanted = ''] = input.args
+    const [name = '', version] = wanted.split('@', 2)
     const context = packageContext(input)
-    await forget(name, context)
-    const stored = (await context.store.list()).filter(({ manifest }) => manifest.name === name)
-    for (const one of stored) await context.store.remove(one.archiveSha256)
-    print(
-      `Removed ${name}: ${stored.map(({ manifest }) => manifest.version).join(', ') || 'nothing was stored'}`,
+    const locked = (await readLock(context.lockFile)).plugins[name]
+    const stored = (await context.store.list()).filter(
+      ({ manifest }) => manifest.name === name && (version === undefined || manifest.version === version),
     )
+    if (stored.length === 0 && (version !== undefined || locked === undefined))
+      throw new PackageError('not-found', `"${wanted}" is not installed`)
+    if (version === undefined || locked?.version === version) {
+      requireUnused(name, input.configFile)
+      if (locked !== undefined) await forget(name, context)
+    }
+    for (const one of stored) await context.store.remove(one.archiveSha256)
+    print(`Removed ${name}: ${versions(stored)}`)
   },
+}
+
+function requireUnused(name: string, configFile: string): void {
+  const user = loadConfig(configFile).config?.settings.plugins.find(
+    ({ source }) => source === name || source?.endsWith(`/${name}`) === true,
+  )
+  if (user?.enabled !== true) return
+  const entry = user.name ?? user.type
+  throw new PackageError(
+    'in-use',
+    `The entry "${entry}" uses "${name}": run "sftpgo-ts plugin disable ${entry}" first`,
+  )
+}
+
+function versions(stored: readonly StoredPackage[]): string {
+  return stored.map(({ manifest }) => manifest.version).join(', ') || 'nothing was stored'
 }

@@ -1,40 +1,101 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { installFromCatalog } from '../../packages/install.ts'
-import { readLock, writeLock } from '../../packages/lock.ts'
+import { loadConfig } from '../../config/load-config.ts'
+import { setPluginKey, writtenEntries, type WrittenEntry } from '../../config/edit-plugins.ts'
+import { fetchFromCatalog, lockFetched, type Fetched } from '../../packages/install.ts'
+import { readLock, type LockedPlugin } from '../../packages/lock.ts'
 import type { StoredPackage } from '../../packages/store.ts'
+import { isInRange, isNewer } from '../../packages/version-range.ts'
+import { changePlugins } from '../change-plugins.ts'
 import { type CliCommand, CommandError, flag } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
-import { packageContext } from '../package-context.ts'
+import { packageContext, type PackageContext } from '../package-context.ts'
 
-/** Shows what a newer version changes, and locks it when that was asked for. */
+/** Shows what a newer version changes, and takes it when that was asked for. */
 export const pluginUpdate: CliCommand = {
   arguments: '<name>',
-  options: [['--yes', 'lock the newer version; without it, only the difference is shown']],
-  examples: ['plugin update acme-auth', 'plugin update acme-auth@^2 --yes'],
+  options: [['--yes', 'take the newer version; without it, only the difference is shown']],
+  examples: ['plugin update acme-auth', 'plugin update acme-auth --yes', 'plugin update acme-auth@^2 --yes'],
   async run(input) {
     const [wanted = ''] = input.args
     const context = packageContext(input)
-    const name = wanted.replace(/@.*$/, '').replace(/^.*\//, '')
-    const lock = await readLock(context.lockFile)
-    const locked = lock.plugins[name]
+    const [path = '', range] = wanted.split('@', 2)
+    const name = path.slice(path.lastIndexOf('/') + 1)
+    const locked = (await readLock(context.lockFile)).plugins[name]
     if (locked === undefined) throw new CommandError(exitCodes.notFound, `"${name}" is not installed`)
-    const catalog = wanted.includes('/') || locked.from === 'file' ? '' : `${locked.from}/`
-    const before = (await context.store.list()).find(
-      ({ manifest }) => manifest.name === name && manifest.version === locked.version,
-    )
-    const { stored } = await installFromCatalog(`${catalog}${wanted}`, context)
-    if (!flag(input, 'yes')) await writeLock(context.lockFile, lock)
-    if (stored.manifest.version === locked.version)
-      return print(`"${name}" ${locked.version} is the newest that fits`)
-    for (const line of await differences(before, stored)) print(line)
-    print(
-      flag(input, 'yes')
-        ? `Locked ${stored.manifest.version}: "sftpgo-ts plugin enable ${name}@${stored.manifest.version}" switches to it`
-        : `Take it with "sftpgo-ts plugin update ${wanted} --yes"`,
-    )
+    const declared = declaredRange(name, context)
+    const bound = path.includes('/') || locked.from === 'file' ? path : `${locked.from}/${path}`
+    const fetched = await fetchFromCatalog(`${bound}@${range ?? declared ?? '*'}`, context)
+    const { stored, newest } = fetched
+    const outside =
+      range === undefined && newest !== undefined && isNewer(newest, stored.manifest.version)
+        ? `${newest} is outside of the declared "${declared}": "sftpgo-ts plugin update ${path}@^${newest}" shows it`
+        : undefined
+    if (stored.manifest.version === locked.version) {
+      print(`"${name}" ${locked.version} is the newest that fits`)
+    } else {
+      for (const line of await differences(await storedNow(name, locked, context), stored)) print(line)
+      if (flag(input, 'yes')) await take(name, fetched, context)
+      else print(`Take it with "sftpgo-ts plugin update ${wanted} --yes"`)
+    }
+    if (outside !== undefined) print(outside)
   },
+}
+
+/** The range that the configuration declares for a package, if an entry names it. */
+function declaredRange(name: string, { configFile }: PackageContext): string | undefined {
+  const entries = loadConfig(configFile).config?.settings.plugins ?? []
+  return entries.find((entry) => runsPackage(entry, name))?.version
+}
+
+function runsPackage({ source }: { readonly source?: unknown }, name: string): boolean {
+  return typeof source === 'string' && (source === name || source.endsWith(`/${name}`))
+}
+
+async function storedNow(
+  name: string,
+  { version }: LockedPlugin,
+  { store }: PackageContext,
+): Promise<StoredPackage | undefined> {
+  const all = await store.list()
+  return all.find(({ manifest }) => manifest.name === name && manifest.version === version)
+}
+
+/** Locks it, and has the running server switch every enabled entry over; what does not become ready changes nothing. */
+async function take(name: string, fetched: Fetched, context: PackageContext): Promise<void> {
+  const { version } = fetched.stored.manifest
+  const outcome = await changePlugins(context, {
+    ...{ package: name },
+    entries: (text) =>
+      enabledEntries(context.configFile, text, name).map(({ entry }) => String(entry['name'] ?? name)),
+    async change(before) {
+      await lockFetched(fetched, context)
+      let text = before
+      for (const { entry, index } of enabledEntries(context.configFile, before, name)) {
+        const range = entry['version']
+        // Somebody who asked for a version outside of the declared range wants it from now on.
+        if (typeof range === 'string' && !isInRange(version, range))
+          text = setPluginKey(context.configFile, text, index, 'version', `^${version}`)
+      }
+      return text
+    },
+  })
+  print(
+    outcome === 'ready'
+      ? `Locked ${version}, and the running server has taken it`
+      : `Locked ${version}; it starts with the server`,
+  )
+}
+
+function enabledEntries(
+  file: string,
+  text: string,
+  name: string,
+): readonly { readonly entry: WrittenEntry; readonly index: number }[] {
+  return writtenEntries(file, text)
+    .map((entry, index) => ({ entry, index }))
+    .filter(({ entry }) => runsPackage(entry, name) && entry['enabled'] !== false)
 }
 
 async function differences(before: StoredPackage | undefined, after: StoredPackage): Promise<string[]> {

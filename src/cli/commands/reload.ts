@@ -2,6 +2,7 @@ import { type CliCommand, CommandError, flag } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print, printJson } from '../output.ts'
 import { askServer } from '../ask-server.ts'
+import type { ReloadAnswer } from '../reload-server.ts'
 
 /** Makes the running server read its configuration again. */
 export const reload: CliCommand = {
@@ -20,9 +21,7 @@ export const reload: CliCommand = {
     if (answer.changed.length === 0) print('Nothing had changed')
     if (taken.length > 0) print(`Took over: ${taken.join(', ')}`)
     if (answer.needRestart.length > 0) print(`Needs a restart: ${answer.needRestart.join(', ')}`)
+    for (const { name, reason, oldRuns } of answer.notReady)
+      print(`Not ready: "${name}"${oldRuns ? ', the one before goes on' : ''}: ${reason}`)
   },
 }
-
-type ReloadAnswer =
-  | { readonly ok: true; readonly changed: readonly string[]; readonly needRestart: readonly string[] }
-  | { readonly ok: false; readonly problems: readonly string[] }

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Folders that builds and package managers write to. */
-const notSource = new Set(['node_modules', 'dist', 'bin', '.git', '__pycache__', 'target'])
+const notSource = new Set(['node_modules', 'dist', 'bin', '.git', '__pycache__', '.venv', 'target'])
 const mostFiles = 5_000
 
 /**

@@ -47,14 +47,13 @@ function programOf({ name, language }: ScaffoldOptions): object {
 }
 
 function readme({ name, slot, language }: ScaffoldOptions): string {
-  const run = language === 'typescript' ? 'npm run dev' : 'npx sftpgo-ts plugin dev .'
-  const pack = language === 'typescript' ? 'npm run pack' : 'npx sftpgo-ts plugin pack .'
-  const test = language === 'typescript' ? 'npm test' : 'npx sftpgo-ts plugin test .'
+  const tests = language === 'typescript' ? 'its own tests, then' : 'what its compiler says, then'
+  const archive = language === 'go' ? `${name}-0.1.0-linux-amd64.tgz` : `${name}-0.1.0-any.tgz`
   return `# ${name}
 
 \`\`\`sh
 npm install
-${run}
+npm run dev
 \`\`\`
 
 starts a throw-away server with this plugin and prints the \`sftp\` line that logs in. Change the plugin and save: the running
@@ -62,12 +61,22 @@ server takes the new one, and open sessions stay.
 
 | | |
 |---|---|
-| \`${test}\` | its own tests, then the contract of the slot \`${slot}\` |
-| \`${pack}\` | archives, checksums and a bill of materials in \`dist/\` |
-| \`sftpgo-ts plugin install dist/${name}-0.1.0-any.tgz\` | on a server |
+| \`npm test\` | ${tests} the contract of the slot \`${slot}\` |
+| \`npm run lint\` | what is wrong or missing in this folder |
+| \`npm run pack\` | archives, checksums and a bill of materials in \`dist/\` |
+| \`sftpgo-ts plugin install dist/${archive}\` | on a server |
 
 \`plugin.json\` says what it is and what it asks for, \`settings.schema.json\` what can be set. A tag \`vX.Y.Z\` releases it.
-`
+${readmeOf[language]}`
+}
+
+const readmeOf: Readonly<Record<ScaffoldOptions['language'], string>> = {
+  typescript: '',
+  go: '',
+  python: `
+It runs with \`/usr/bin/python3\`, which needs what \`requirements.txt\` names; where that is missing, \`npm run dev\` and \`npm test\`
+make a \`.venv\` first, which they prefer.
+`,
 }
 
 /** Our own licence text, which lies beside the program. */
@@ -82,27 +91,31 @@ const setUp = `      - uses: actions/checkout@v4
 
 function toolSteps({ language }: ScaffoldOptions): string {
   if (language === 'go') return `      - uses: actions/setup-go@v5\n        with: { go-version: stable }\n`
-  if (language === 'python') return `      - run: pip install -r requirements.txt\n`
+  if (language === 'python') return `      - run: npm run setup\n`
   return ''
+}
+
+/** On another machine the program comes by its version. */
+function installStep({ dependency, version }: ScaffoldOptions): string {
+  if (!dependency.startsWith('file:')) return '      - run: npm ci || npm install\n'
+  return `      - run: npm pkg set "devDependencies.sftpgo-ts=^${version}" && rm -f package-lock.json && npm install\n`
 }
 
 function testWorkflow(options: ScaffoldOptions): string {
   const test =
     options.language === 'typescript'
       ? '      - run: npm run types\n      - run: npm run lint\n      - run: npm test\n      - run: npm run pack\n'
-      : '      - run: npx sftpgo-ts plugin test . --report report.json\n      - run: npx sftpgo-ts plugin pack .\n'
+      : '      - run: npm run lint\n      - run: npm test\n      - run: npm run pack\n'
   return `name: test
 on: [push, pull_request]
 jobs:
   test:
     runs-on: ubuntu-latest
     steps:
-${setUp}${toolSteps(options)}      - run: npm ci || npm install
-${test}`
+${setUp}${toolSteps(options)}${installStep(options)}${test}`
 }
 
 function releaseWorkflow(options: ScaffoldOptions): string {
-  const pack = options.language === 'typescript' ? 'npm run pack' : 'npx sftpgo-ts plugin pack .'
   return `name: release
 on:
   push:
@@ -116,15 +129,16 @@ jobs:
       # The catalog's private key (sftpgo-ts catalog key); without one there is a release and no signed catalog.
       CATALOG_KEY: \${{ secrets.CATALOG_KEY }}
     steps:
-${setUp}${toolSteps(options)}      - run: npm ci || npm install
-      - run: test "v$(node -p "require('./plugin.json').version")" = "$GITHUB_REF_NAME"
-      - run: ${pack}
-      - run: gh release create "$GITHUB_REF_NAME" dist/*.tgz dist/checksums.txt --generate-notes
+${setUp}${toolSteps(options)}${installStep(options)}      - run: test "v$(node -p "require('./plugin.json').version")" = "$GITHUB_REF_NAME"
+      - run: npm run pack
+      - run: gh release create "$GITHUB_REF_NAME" dist/* --generate-notes
       # The release named "catalog" is a catalog: "sftpgo-ts catalog add NAME .../releases/download/catalog --key ..."
       - run: |
           mkdir -p catalog
-          gh release view catalog > /dev/null 2>&1 || gh release create catalog --notes 'Catalog of all versions'
-          gh release download catalog --dir catalog --pattern 'index.json*' || true
+          gh release view catalog > /dev/null 2>&1 || gh release create catalog --latest=false --notes 'All versions'
+          # An index that is there and cannot be fetched must not be replaced by an empty one.
+          assets="$(gh release view catalog --json assets --jq '.assets[].name')"
+          case "$assets" in *index.json*) gh release download catalog --dir catalog --pattern 'index.json*' ;; esac
           (umask 077; printf '%s\\n' "$CATALOG_KEY" > catalog.key)
           npx sftpgo-ts catalog publish catalog dist/*.tgz --key catalog.key
           gh release upload catalog catalog/* --clobber

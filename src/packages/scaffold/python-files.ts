@@ -19,14 +19,16 @@ export function pythonFiles({ name, slot, dependency }: ScaffoldOptions): Scaffo
     'package.json': json({
       ...{ name, version: '0.1.0', private: true, license: 'Apache-2.0' },
       scripts: {
-        dev: 'sftpgo-ts plugin dev .',
-        test: 'sftpgo-ts plugin test .',
+        setup: 'python3 -m venv .venv && .venv/bin/pip install --quiet -r requirements.txt',
+        ready: 'test -d .venv || /usr/bin/python3 -c "import grpc, cryptography" || npm run setup',
+        dev: 'npm run --silent ready && sftpgo-ts plugin dev .',
+        test: 'npm run --silent ready && sftpgo-ts plugin test .',
         lint: 'sftpgo-ts plugin lint .',
         pack: 'sftpgo-ts plugin pack .',
       },
       devDependencies: { 'sftpgo-ts': dependency },
     }),
-    '.gitignore': 'node_modules/\ndist/\n__pycache__/\n',
+    '.gitignore': 'node_modules/\n.venv/\ndist/\n__pycache__/\n',
   }
 }
 

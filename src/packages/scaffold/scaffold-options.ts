@@ -4,6 +4,14 @@ import type { SlotName } from '../../slots/index.ts'
 export const scaffoldLanguages = ['typescript', 'go', 'python'] as const
 export type ScaffoldLanguage = (typeof scaffoldLanguages)[number]
 
+/** What people also call them. */
+export const languageNicknames: Readonly<Record<string, ScaffoldLanguage>> = {
+  ts: 'typescript',
+  golang: 'go',
+  py: 'python',
+  python3: 'python',
+}
+
 /** What a new plugin is to be. */
 export interface ScaffoldOptions {
   readonly name: string
@@ -11,7 +19,7 @@ export interface ScaffoldOptions {
   readonly language: ScaffoldLanguage
   /** This program's version. */
   readonly version: string
-  /** What `sftpgo-ts` is for the package manager: a range, or `file:` and a folder. */
+  /** What `sftpgo-ts` is for the package manager: a range, or `file:` and a path of this machine. */
   readonly dependency: string
 }
 

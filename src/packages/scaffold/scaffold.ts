@@ -19,10 +19,7 @@ export function scaffoldFiles(options: ScaffoldOptions): ScaffoldFiles {
 export function writeScaffold(folder: string, files: ScaffoldFiles): readonly string[] {
   mkdirSync(folder, { recursive: true })
   if (readdirSync(folder).some((name) => name !== '.git')) {
-    throw new PackageError(
-      'version-exists',
-      `"${folder}" is not empty: a new plugin wants a folder of its own`,
-    )
+    throw new PackageError('in-use', `"${folder}" is not empty: a new plugin wants a folder of its own`)
   }
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
