@@ -5,7 +5,7 @@ import { dirname, isAbsolute, resolve, sep } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ReadableStream } from 'node:stream/web'
-import { PackageError } from '../base/errors.ts'
+import { messageOf, PackageError } from '../base/errors.ts'
 
 /** A place that holds a catalog's files: nothing runs there. Every failure to reach it is `unreachable`. */
 export interface CatalogSource {
@@ -232,5 +232,10 @@ function missingOr(error: unknown, root: string): undefined {
 
 function unreachable(where: string, cause: unknown): PackageError {
   if (cause instanceof PackageError) return cause
-  return new PackageError('unreachable', `Cannot reach "${where}"`, { cause })
+  return new PackageError('unreachable', `Cannot reach "${where}": ${rootOf(cause)}`, { cause })
+}
+
+/** What is behind "fetch failed". */
+function rootOf(error: unknown): string {
+  return error instanceof Error && error.cause !== undefined ? rootOf(error.cause) : messageOf(error)
 }
