@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { PluginError } from '../../base/errors.ts'
 import { expectThat } from '../../slots/contract-case.ts'
 import { slots } from '../../slots/index.ts'
@@ -103,6 +103,21 @@ export const callChecks: readonly KitCheck[] = [
     },
   },
   {
+    promise: 'closes what it opens',
+    async run(kit) {
+      const run = await kit.run()
+      const ask100 = () => Promise.all(Array.from({ length: 100 }, () => ask(kit, run)))
+      await ask100()
+      const before = await openFiles(run.process.pid)
+      if (before === undefined) return { skipped: 'This system does not say what a process has open' }
+      for (let hundred = 0; hundred < 3; hundred += 1) await ask100()
+      const more = ((await openFiles(run.process.pid)) ?? before) - before
+      // Files and sockets that are open because they are used come and go by the dozen.
+      expectThat(more < 150, `It has ${more} more files and sockets open after 300 questions`)
+      return 'kept'
+    },
+  },
+  {
     promise: 'uses no processor time while nobody asks',
     async run(kit) {
       const { pid } = (await kit.run()).process
@@ -123,13 +138,25 @@ export const callChecks: readonly KitCheck[] = [
   },
 ]
 
-/** Asks the usual question. A refusal, an error and a missing method are answers too: being gone or late is none. */
+/**
+ * Asks the usual question. A refusal, an error and a missing method are answers too: being gone or late is none, and
+ * nobody has the canary for a password, however often it was tried before.
+ */
 async function ask({ slot, samples, canary }: Kit, run: PluginRun, secret = canary): Promise<void> {
   try {
-    await askUsual(slot, run.api, { secret, samples })
+    const answer = await askUsual(slot, run.api, { secret, samples })
+    const letIn = slot === 'auth' && isGrant(answer)
+    expectThat(
+      !letIn,
+      'It let somebody in whose password was wrong: how often it is asked must change nothing',
+    )
   } catch (error) {
     if (isLost(error) || !(error instanceof PluginError)) throw error
   }
+}
+
+function isGrant(answer: unknown): boolean {
+  return typeof answer === 'object' && answer !== null && 'granted' in answer && answer.granted === true
 }
 
 const noMessages: readonly Uint8Array[] = [
@@ -164,6 +191,11 @@ async function sendRaw(
     if (isLost(error)) throw error
     return error
   }
+}
+
+async function openFiles(pid: number): Promise<number | undefined> {
+  const names = await readdir(`/proc/${pid}/fd`).catch(() => undefined)
+  return names?.length
 }
 
 async function residentBytes(pid: number): Promise<number | undefined> {

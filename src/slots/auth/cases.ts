@@ -129,7 +129,28 @@ export const authCases: readonly ContractCase<Required<Authenticator>, AuthSampl
         expectThat(reply.next !== 'grant', 'An unknown name was let in without a question')
       }),
   },
+  {
+    promise: 'refuses wrong answers in a dialogue, and comes to an end',
+    run: (api, { accepted }) =>
+      unlessMissing('continueDialogue', async () => {
+        const { username, address } = attempt(accepted?.username ?? 'nobody-has-this-name')
+        let questions: readonly string[] = []
+        // No host goes on for longer.
+        for (let step = 1; step <= longestDialogue; step += 1) {
+          const answers = questions.map(() => 'no answer to this')
+          const asked = { dialogueId: 'contract-case-wrong', step, username, address, password: '' }
+          const reply = await api.continueDialogue({ ...asked, answers, questions })
+          expectThat(reply.next !== 'grant', `"${username}" was let in by wrong answers`)
+          if (reply.next !== 'ask') return
+          questions = reply.questions.map(({ text }) => text)
+          expectThat(questions.length > 0, 'It asks without a question')
+        }
+        throw new Error(`It still asks after ${longestDialogue} steps`)
+      }),
+  },
 ]
+
+const longestDialogue = 20
 
 function attempt(username: string, password = ''): PasswordAttempt {
   return { username, password, address: '192.0.2.1', protocol: 'SSH', user: { id: 0, username } }
