@@ -285,7 +285,8 @@ const packageErrors: Readonly<Record<PackageErrorCode, ErrorRow>> = {
   },
   'too-large': {
     meaning: 'The archive holds more bytes or more files than are taken.',
-    remedy: 'Pack only what the plugin needs: 64 MiB packed, 512 MiB unpacked, 2,000 files.',
+    remedy:
+      'Pack only what the plugin needs: 64 MiB packed, 512 MiB unpacked, 2,000 files, or what plugin_host.package_limits says.',
   },
   'not-an-archive': {
     meaning: 'The file is not a gzip-compressed tar archive.',

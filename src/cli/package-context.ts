@@ -2,6 +2,9 @@ import { join } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
 import { loadConfig } from '../config/load-config.ts'
+import type { Settings } from '../gen/settings.ts'
+import { bytesOf } from '../config/units.ts'
+import { defaultArchiveLimits, type ArchiveLimits } from '../packages/archive.ts'
 import { openCatalogs } from '../packages/catalogs.ts'
 import type { Installer } from '../packages/install.ts'
 import { createPackageStore } from '../packages/store.ts'
@@ -18,14 +21,23 @@ export interface PackageContext extends Installer {
 
 /** Opens the packages of the command's configuration. A mistake in the file does not keep people from installing. */
 export function packageContext({ configFile }: Pick<CommandInput, 'configFile'>): PackageContext {
-  const { stateFolder } = loadConfig(configFile)
+  const { stateFolder, config } = loadConfig(configFile)
+  const limits = config === undefined ? defaultArchiveLimits : limitsIn(config.settings)
   const { packages, packageLock } = packagePlacesOf(configFile, stateFolder)
   return {
     ...{ configFile, lockFile: packageLock, downloads: join(packages, 'downloads') },
     kits: join(packages, 'kits'),
-    store: createPackageStore(packages),
+    ...{ store: createPackageStore(packages, limits), limits },
     catalogs: openCatalogs({ folder: join(packages, 'catalogs'), clock: systemClock, log: noteOnStderr }),
     serverVersion: programVersion(),
+  }
+}
+
+function limitsIn({ plugin_host: { package_limits: limits } }: Settings): ArchiveLimits {
+  return {
+    packedBytes: bytesOf(limits.packed),
+    unpackedBytes: bytesOf(limits.unpacked),
+    entries: limits.entries,
   }
 }
 

@@ -917,6 +917,42 @@ export const serverSchema = {
           "description": "Whether an entry may switch automatic mutual TLS off.",
           "default": false,
           "x-restart": true
+        },
+        "package_limits": {
+          "type": "object",
+          "description": "What an archive of a plugin may hold to be installed.",
+          "additionalProperties": false,
+          "properties": {
+            "packed": {
+              "type": [
+                "number",
+                "string"
+              ],
+              "description": "Most bytes of the archive itself.",
+              "x-unit": "size",
+              "minimum": 0,
+              "pattern": "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$",
+              "default": "64MiB"
+            },
+            "unpacked": {
+              "type": [
+                "number",
+                "string"
+              ],
+              "description": "Most bytes of all its files together.",
+              "x-unit": "size",
+              "minimum": 0,
+              "pattern": "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$",
+              "default": "512MiB"
+            },
+            "entries": {
+              "type": "integer",
+              "description": "Most files and folders in it.",
+              "minimum": 1,
+              "default": 2000
+            }
+          },
+          "default": {}
         }
       },
       "default": {}

@@ -168,6 +168,18 @@ export interface PluginHostSettings {
   readonly run_from: "memory" | "file"
   /** Whether an entry may switch automatic mutual TLS off. Default: false. */
   readonly allow_plaintext: boolean
+  /** What an archive of a plugin may hold to be installed. */
+  readonly package_limits: PluginHostPackageLimitsSettings
+}
+
+/** What an archive of a plugin may hold to be installed. */
+export interface PluginHostPackageLimitsSettings {
+  /** Most bytes of the archive itself. Default: "64MiB". */
+  readonly packed: number | string
+  /** Most bytes of all its files together. Default: "512MiB". */
+  readonly unpacked: number | string
+  /** Most files and folders in it. Default: 2000. */
+  readonly entries: number
 }
 
 /** HTTP listener for health and metrics; off by default. */

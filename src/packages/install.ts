@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import semver from 'semver'
 import { PackageError } from '../base/errors.ts'
 import { currentPlatform, parseArchiveName, type Platform } from './archive-name.ts'
-import { defaultArchiveLimits } from './archive.ts'
+import { defaultArchiveLimits, type ArchiveLimits } from './archive.ts'
 import { archiveFor, newestVersion, type CatalogVersion } from './catalog-index.ts'
 import { offerOf, type Catalogs } from './catalogs.ts'
 import { changeLock, readLock, withLocked, type LockedArchive, type LockedPlugin } from './lock.ts'
@@ -21,6 +21,8 @@ export interface Installer {
   readonly downloads: string
   /** This server's version, for engine ranges. */
   readonly serverVersion: string
+  /** Default: 64 MiB packed, 512 MiB unpacked, 2,000 entries. */
+  readonly limits?: ArchiveLimits
   /** Default: the platform of this process. */
   readonly platform?: Platform
 }
@@ -175,11 +177,11 @@ async function download(
   archive: { readonly file: string; readonly sha256: string },
   installer: Installer,
 ): Promise<StoredPackage> {
-  const { downloads } = installer
+  const { downloads, limits = defaultArchiveLimits } = installer
   await mkdir(downloads, { recursive: true, mode: 0o700 })
   const part = join(downloads, `part-${randomBytes(8).toString('hex')}.tgz`)
   try {
-    await source.fetch(archive.file, part, defaultArchiveLimits.packedBytes)
+    await source.fetch(archive.file, part, limits.packedBytes)
     return await added(part, archive.sha256, installer)
   } finally {
     await rm(part, { force: true })

@@ -114,6 +114,20 @@ it('refuses other bytes under a version that is stored', async () => {
   expect((await install('one')).status).toBe(0)
 })
 
+it('takes no more than the configuration allows', async () => {
+  using folder = temporaryDirectory()
+  const config = folder.file('one.json')
+  const archive = await makePackage(folder.path, { content: 'x'.repeat(5_000) })
+  const install = (limits: object): CommandResult => {
+    writeFileSync(config, JSON.stringify({ plugin_host: { package_limits: limits } }))
+    return runCommand(['plugin', 'install', archive, '--config', config])
+  }
+  expect(install({ packed: 100 })).toMatchObject({ status: 5, stderr: said('at most 100 are allowed') })
+  expect(install({ unpacked: '4KiB' })).toMatchObject({ status: 5, stderr: said('at most 4096') })
+  expect(install({ entries: 1 })).toMatchObject({ status: 5, stderr: said('too many entries') })
+  expect(install({})).toMatchObject({ status: 0 })
+})
+
 it('installs side by side: what one command locks, another does not lose', async () => {
   using folder = temporaryDirectory()
   const config = folder.file('one.json')
