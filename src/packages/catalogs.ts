@@ -173,7 +173,8 @@ export function offerOf(
     const code = asked.length > 0 ? 'unreachable' : 'not-found'
     const where =
       asked.length > 0 ? `; not asked: ${asked.map((one) => `${one.name} (${one.reason})`).join(', ')}` : ''
-    throw new PackageError(code, `No catalog offers "${wanted}"${where}`)
+    const none = offers.length + absent.length === 0 ? ': none is trusted yet ("sftpgo-ts catalog add")' : ''
+    throw new PackageError(code, `No catalog offers "${wanted}"${where}${none}`)
   }
   if (other !== undefined) {
     const ways = found.map(({ entry }) => `"${entry.name}/${name}"`).join(' or ')

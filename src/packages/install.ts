@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import semver from 'semver'
@@ -37,7 +38,13 @@ export interface Installed {
 
 /** Installs an archive that lies here: it verifies itself, so that what is trusted is the hand that gave it. */
 export async function installArchive(archive: string, installer: Installer): Promise<Installed> {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(archive))
+    throw new PackageError(
+      'not-found',
+      `"${archive}" is an address: download the archive, or add the catalog that it is in`,
+    )
   const named = parseArchiveName(basename(archive))
+  if (!existsSync(archive)) throw new PackageError('not-found', `There is no file "${archive}"`)
   checkPlatform(named.platform, installer)
   const stored = await added(archive, undefined, installer)
   checkContent(stored, named.name, named.version)

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { expect, it } from 'vitest'
 import { openWorkshop, type Workshop, type WorkshopRequest } from '../../src/cli/dev/workshop.ts'
 import { openSftpSession, sftpBatch, withoutOpenSsh } from '../helpers/openssh.ts'
+import { attachDebugger } from '../helpers/debugger-client.ts'
 import { fixturePlugin } from '../helpers/fixture-plugin.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 import { until } from '../helpers/until.ts'
@@ -124,7 +125,23 @@ it.skipIf(skip)(`runs a folder of programs and names what it leaves out${title}`
   }
 })
 
-it('lets a debugger in', async () => {
-  await using it = await workshop({ inspect: true })
-  await until('the address of the debugger is shown', () => it.said('ws://127.0.0.1:'))
-})
+it.skipIf(skip)(
+  `lets a debugger in, and waits for it longer than any deadline while it holds a login${title}`,
+  { timeout: 40_000 },
+  async () => {
+    await using it = await workshop({ inspect: true })
+    await until('the address of the debugger is shown', () => it.said('ws://127.0.0.1:'))
+    const address = /ws:\S+/.exec(it.lines.find((line) => line.includes('ws://')) ?? '')?.[0] ?? ''
+    await using client = await attachDebugger(address)
+    await client.send('Debugger.enable')
+    await client.send('Debugger.pause')
+    const login = sftpBatch({ port: it.opened.port, username: 'ada', password: 'engine', batch: ['pwd'] })
+    await until('the login stands at a breakpoint', () => client.heard('Debugger.paused') > 0)
+    // An auth plugin has five seconds for an answer, and another one takes its place when it does not seem to be alive.
+    await new Promise((resolve) => setTimeout(resolve, 7_000))
+    expect(it.lines.filter((line) => line.includes('checkPassword'))).toEqual([])
+    await client.send('Debugger.disable')
+    expect((await login).output).toContain('Remote working directory: /')
+    expect(it.lines.filter((line) => line.includes('ws://'))).toHaveLength(1)
+  },
+)

@@ -18,8 +18,8 @@ type TemporaryDirectory = ReturnType<typeof temporaryDirectory>
 
 const top = resolve(import.meta.dirname, '../..')
 const guide = join(top, 'docs/plugins')
-// These speak of an admin's own programs, and of npm install and what never ends; other tests run what they name.
-const narrated = new Set(['running.md', 'testing.md'])
+// It speaks of an admin's own programs; other tests run what it names.
+const narrated = new Set(['running.md'])
 const pages = readdirSync(guide).filter((name) => name.endsWith('.md') && !narrated.has(name))
 
 describe('the guide for plugins', () => {

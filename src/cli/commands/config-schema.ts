@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { rootSchema } from '../../config/setting-schema.ts'
 import { withPluginSchemas } from '../../config/plugin-schemas.ts'
+import { readLock } from '../../packages/lock.ts'
 import type { CliCommand } from '../command.ts'
 import { printJson } from '../output.ts'
 import { packageContext } from '../package-context.ts'
@@ -10,9 +11,12 @@ import { packageContext } from '../package-context.ts'
 export const configSchema: CliCommand = {
   examples: ['config schema > sftpgo.schema.json'],
   async run(input) {
+    const { store, lockFile } = packageContext(input)
+    const { plugins } = await readLock(lockFile)
     const schemas: Record<string, unknown> = {}
-    for (const { manifest, folder } of await packageContext(input).store.list()) {
-      if (manifest.settings === undefined) continue
+    for (const { manifest, folder } of await store.list()) {
+      const other = (plugins[manifest.name]?.version ?? manifest.version) !== manifest.version
+      if (manifest.settings === undefined || other) continue
       schemas[manifest.name] = JSON.parse(await readFile(join(folder, manifest.settings), 'utf8'))
     }
     printJson(withPluginSchemas(rootSchema, schemas))

@@ -26,6 +26,7 @@ export const pluginList: CliCommand = {
       enabled: enabled !== false,
       required: required !== false,
       checksum: sha256sum !== undefined && sha256sum !== '',
+      locked: config.settings.plugins[index]?.source === undefined || cmd !== '',
       state: running?.find((status) => status.name === name)?.state ?? 'no server runs',
       cmd,
     }))
@@ -42,7 +43,7 @@ export const pluginList: CliCommand = {
       ['NAME', 'SLOT', 'STORED', 'CONFIGURED', 'ENABLED', 'REQUIRED', 'CHECKSUM', 'STATE', 'CMD'],
       ...rows.map((row) => [
         ...[row.name, row.slot, row.stored.join(', ') || '-', row.configured, yes(row.enabled)],
-        ...[yes(row.required), row.checksum ? 'yes' : 'MISSING'],
+        ...[yes(row.required), checksumWord(row)],
         ...[row.state, row.cmd],
       ]),
     ])
@@ -63,7 +64,7 @@ function storedOnly(stored: readonly StoredPackage[], name: string) {
   const slot = stored.find(({ manifest }) => manifest.name === name)?.manifest.slot ?? 'auth'
   return {
     ...{ name, configured: 'no', stored: versionsOf(stored, name), slot },
-    ...{ enabled: false, required: false, checksum: true, state: 'not configured', cmd: '-' },
+    ...{ enabled: false, required: false, checksum: true, locked: false, state: 'not configured', cmd: '-' },
   }
 }
 
@@ -76,6 +77,18 @@ async function runningPlugins(configFile: string): Promise<readonly PluginStatus
   } finally {
     client.close()
   }
+}
+
+/** An entry that names a package has its checksum from the lock. */
+function checksumWord({
+  checksum,
+  locked,
+}: {
+  readonly checksum: boolean
+  readonly locked: boolean
+}): string {
+  if (checksum) return 'yes'
+  return locked ? 'MISSING' : 'NOT LOCKED'
 }
 
 function yes(value: boolean): string {

@@ -49,16 +49,25 @@ async function schemaOf({ manifest, folder }: StoredPackage): Promise<unknown> {
 }
 
 function showSettings({ manifest }: StoredPackage, schema: unknown): void {
-  const properties = property(schema, 'properties')
-  if (typeof properties !== 'object' || properties === null) return print(`${manifest.name} has no settings`)
-  const required: unknown = property(schema, 'required')
-  const rows = Object.entries(properties).map(([key, one]) => [
-    key,
-    textAt(one, 'type', 'any'),
-    defaultOf(one, Array.isArray(required) && required.includes(key)),
-    textAt(one, 'description', ''),
-  ])
+  const rows = rowsOf(schema, '')
+  if (rows.length === 0) return print(`${manifest.name} has no settings`)
   printTable([['setting', 'type', 'default', 'meaning'], ...rows])
+}
+
+/** One row for each setting, those inside an object after it. */
+function rowsOf(schema: unknown, before: string): readonly (readonly string[])[] {
+  const properties = property(schema, 'properties')
+  if (typeof properties !== 'object' || properties === null) return []
+  const required: unknown = property(schema, 'required')
+  return Object.entries(properties).flatMap(([key, one]) => [
+    [
+      `${before}${key}`,
+      textAt(one, 'type', 'any'),
+      defaultOf(one, Array.isArray(required) && required.includes(key)),
+      textAt(one, 'description', ''),
+    ],
+    ...rowsOf(one, `${before}${key}.`),
+  ])
 }
 
 function defaultOf(schema: unknown, required: boolean): string {
