@@ -119,10 +119,12 @@ async function describe(folder: string, archiveSha256: string): Promise<StoredPa
 
 /** Every file of the package is listed in its manifest with the digest that it has, and nothing else lies there. */
 async function checkFiles(folder: string): Promise<void> {
+  await boundText(folder, 'plugin.json')
   const bytes = await readFile(join(folder, 'plugin.json')).catch((cause: unknown) => {
     throw new PackageError('manifest-invalid', 'The archive has no plugin.json at its top', { cause })
   })
-  const { name } = parsePackageManifest(bytes.toString('utf8'))
+  const { name, settings } = parsePackageManifest(bytes.toString('utf8'))
+  if (settings !== undefined) await boundText(folder, settings)
   const { files } = parseProgramManifest(bytes, name)
   const listed = new Map(files.map(({ path, sha256 }) => [path, sha256]))
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
@@ -146,6 +148,18 @@ async function checkFiles(folder: string): Promise<void> {
   const [missing] = listed.keys()
   if (missing !== undefined)
     throw new PackageError('manifest-invalid', `The archive lacks "${missing}", which its plugin.json lists`)
+}
+
+/** What is read whole and parsed, here and at each start, is never more than people write. */
+const largestText = 1 << 20
+
+async function boundText(folder: string, path: string): Promise<void> {
+  const size = await stat(join(folder, path)).then(
+    (found) => found.size,
+    () => 0,
+  )
+  if (size > largestText)
+    throw new PackageError('too-large', `"${path}" has ${size} bytes, at most ${largestText} are allowed`)
 }
 
 async function isFolder(path: string): Promise<boolean> {

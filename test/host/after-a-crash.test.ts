@@ -27,7 +27,7 @@ it('three plugins are asked in the same order and counted under the same names a
   }
   expect(await askAll()).toEqual(names)
   const before = [...counted.keys()].sort()
-  const calls = 'sftpgo_plugin_calls_total {"slot":"ipfilter","outcome":"ok"}'
+  const calls = 'sftpgo_plugin_calls_total {"slot":"ipfilter","outcome":"answered"}'
   const starts = 'sftpgo_plugin_starts_total {"instance":"second","outcome":"ready"}'
   const was = { calls: counted.get(calls) ?? 0, starts: counted.get(starts) ?? 0 }
   expect(was.calls).toBeGreaterThanOrEqual(3)

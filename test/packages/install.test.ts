@@ -101,6 +101,7 @@ describe('installing an archive', () => {
       { manifest: { files: [{ path: 'other.cjs', sha256: 'a'.repeat(64) }], entry: 'other.cjs' } },
       'manifest-invalid',
     ],
+    ['a manifest that is no text of people', { manifest: { text: 'x'.repeat(2 << 20) } }, 'too-large'],
     [
       'a file with another digest',
       { manifest: { files: [{ path: 'plugin.cjs', sha256: 'a'.repeat(64) }] } },

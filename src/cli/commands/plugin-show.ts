@@ -13,16 +13,25 @@ export const pluginShow: CliCommand = {
   arguments: '<name>',
   options: [
     ['--settings', 'print its settings: schema, defaults, documentation'],
+    ['--sbom', 'print the libraries that are inside it'],
     ['--json', 'print as JSON'],
   ],
-  examples: ['plugin show acme-auth', 'plugin show acme-auth --settings'],
+  examples: [
+    'plugin show acme-auth',
+    'plugin show acme-auth@1.2.0 --settings',
+    'plugin show acme-auth --sbom',
+  ],
   async run(input) {
-    const [name = ''] = input.args
+    const [name = '', wanted] = (input.args[0] ?? '').split('@', 2)
     const { store, lockFile } = packageContext(input)
     const locked = (await readLock(lockFile)).plugins[name]
     const versions = (await store.list()).filter(({ manifest }) => manifest.name === name)
-    const stored = versions.find(({ manifest }) => manifest.version === locked?.version) ?? versions.at(-1)
-    if (stored === undefined) throw new CommandError(exitCodes.notFound, `"${name}" is not installed`)
+    const version = wanted ?? locked?.version
+    const found = versions.find(({ manifest }) => manifest.version === version)
+    const stored = found ?? (wanted === undefined ? versions.at(-1) : undefined)
+    if (stored === undefined)
+      throw new CommandError(exitCodes.notFound, `"${input.args[0] ?? ''}" is not installed`)
+    if (flag(input, 'sbom')) return showBill(stored)
     const schema = await schemaOf(stored)
     if (flag(input, 'json'))
       return printJson({
@@ -41,6 +50,19 @@ export const pluginShow: CliCommand = {
     print(`  sha256sum   ${stored.manifestSha256}`)
     describePermissions(manifest.permissions)
   },
+}
+
+async function showBill({ manifest, folder }: StoredPackage): Promise<void> {
+  const text = await readFile(join(folder, 'sbom.cdx.json'), 'utf8').catch(() => undefined)
+  if (text === undefined)
+    throw new CommandError(exitCodes.notFound, `"${manifest.name}" has no bill of materials`)
+  const components: unknown = property(JSON.parse(text), 'components')
+  const rows = (Array.isArray(components) ? components : []).map((one: unknown) => [
+    textAt(one, 'name', '?'),
+    textAt(one, 'version', '?'),
+  ])
+  if (rows.length === 0) return print(`${manifest.name} names no libraries`)
+  printTable([['library', 'version'], ...rows])
 }
 
 async function schemaOf({ manifest, folder }: StoredPackage): Promise<unknown> {
