@@ -85,7 +85,7 @@ export function createPackageStore(
     async list() {
       const names = await readdir(folder).catch(() => [])
       const found = await Promise.all(
-        names.sort().map((name) => find(/^sha256-([0-9a-f]{64})$/.exec(name)?.[1] ?? '')),
+        names.map((name) => find(/^sha256-([0-9a-f]{64})$/.exec(name)?.[1] ?? '')),
       )
       return found
         .filter((one) => one !== undefined)

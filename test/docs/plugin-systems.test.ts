@@ -13,8 +13,9 @@ const wanted = [
 ].flatMap((line) => line.split(' '))
 
 it('the page about other plugin systems has one row for each thing that such a system must have', () => {
-  const rows = [...page.matchAll(/^\| ([SGPC]\d+) /gm)].map(([, row]) => row)
-  expect(rows.toSorted()).toEqual(wanted.toSorted())
+  const rows = [...page.matchAll(/^\| ([SGPC]\d+) /gm)].map(([, row = '']) => row)
+  expect(new Set(rows)).toEqual(new Set(wanted))
+  expect(rows).toHaveLength(wanted.length)
 })
 
 it('every test that the page names is there', () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { request } from 'node:http'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 /** A debugger that is attached to a process of Node. */
 export interface DebuggerClient extends AsyncDisposable {
@@ -43,7 +43,7 @@ export async function attachDebugger(address: string): Promise<DebuggerClient> {
   }
 }
 
-function upgraded(address: string): Promise<Socket> {
+function upgraded(address: string): Promise<Duplex> {
   const { hostname: host, port, pathname: path } = new URL(address)
   return new Promise((settle, reject) => {
     const headers = {
@@ -51,7 +51,7 @@ function upgraded(address: string): Promise<Socket> {
       'sec-websocket-key': randomBytes(16).toString('base64'),
     }
     request({ host, port, path, headers })
-      .once('upgrade', (_response, socket) => settle(socket as Socket)) // over plain HTTP it is one
+      .once('upgrade', (_response, socket) => settle(socket))
       .once('error', reject)
       .end()
   })

@@ -173,7 +173,7 @@ async function workplace() {
   return {
     ...{ folder, config, about, archive, port: server.port, lock: folder.file('one.lock.json') },
     plugin: (...args: readonly string[]) => about('plugin', ...args),
-    async install(version: string): Promise<void> {
+    install: async (version: string): Promise<void> => {
       expect(await about('plugin', 'install', await archive(version))).toMatchObject({ status: 0 })
     },
     async [Symbol.asyncDispose]() {
@@ -230,17 +230,17 @@ async function homeAfterLogin(port: number): Promise<string | undefined> {
 
 /** Logs in again and again, one login after the other. */
 function loginsUntilStopped(port: number) {
-  let stopped = false
+  const state = { stopped: false }
   const counts = { granted: 0, refused: 0 }
   const loop = (async () => {
-    while (!stopped) {
+    while (!state.stopped) {
       const { status } = await sftpBatch({ port, username: 'ada', password: 'x', batch: ['pwd'] })
       counts[status === 0 ? 'granted' : 'refused'] += 1
     }
   })()
   return {
     async stop() {
-      stopped = true
+      state.stopped = true
       await loop
       return counts
     },

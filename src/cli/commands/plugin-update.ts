@@ -68,7 +68,9 @@ async function take(name: string, fetched: Fetched, context: PackageContext): Pr
   const outcome = await changePlugins(context, {
     ...{ package: name },
     entries: (text) =>
-      enabledEntries(context.configFile, text, name).map(({ entry }) => String(entry['name'] ?? name)),
+      enabledEntries(context.configFile, text, name).map(({ entry }) =>
+        typeof entry['name'] === 'string' ? entry['name'] : name,
+      ),
     async change(before) {
       await lockFetched(fetched, context)
       let text = before
