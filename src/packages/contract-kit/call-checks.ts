@@ -106,14 +106,14 @@ export const callChecks: readonly KitCheck[] = [
     promise: 'closes what it opens',
     async run(kit) {
       const run = await kit.run()
-      const ask100 = () => Promise.all(Array.from({ length: 100 }, () => ask(kit, run)))
-      await ask100()
+      const ask50 = () => Promise.all(Array.from({ length: 50 }, () => ask(kit, run)))
+      await ask50()
       const before = await openFiles(run.process.pid)
       if (before === undefined) return { skipped: 'This system does not say what a process has open' }
-      for (let hundred = 0; hundred < 3; hundred += 1) await ask100()
+      for (let fifty = 0; fifty < 3; fifty += 1) await ask50()
       const more = ((await openFiles(run.process.pid)) ?? before) - before
       // Files and sockets that are open because they are used come and go by the dozen.
-      expectThat(more < 150, `It has ${more} more files and sockets open after 300 questions`)
+      expectThat(more < 100, `It has ${more} more files and sockets open after 150 questions`)
       return 'kept'
     },
   },

@@ -44,6 +44,7 @@ const broken = ({ results }: KitReport) =>
 describe('the contract kit', () => {
   it.for(['auth', 'notifier', 'kms', 'ipfilter'] as const)(
     'finds nothing wrong with a healthy plugin in the slot %s',
+    { timeout: 40_000 },
     async (slot) => {
       const found = await report('healthy', slot)
       expect(found.results.filter(({ outcome }) => outcome === 'broken')).toEqual([])
