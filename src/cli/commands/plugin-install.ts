@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { messageOf } from '../../base/errors.ts'
 import { loadConfig } from '../../config/load-config.ts'
 import { installArchive, installFromCatalog, installLocked, type Installed } from '../../packages/install.ts'
@@ -33,8 +33,11 @@ export const pluginInstall: CliCommand = {
 
 /** Installs an archive when `what` names a file, else from the catalogs. */
 export function installOne(what: string, context: PackageContext): Promise<Installed> {
+  // A folder of that name is where somebody writes the plugin; its package may be in a catalog all the same.
   const isFile =
-    /\.(tgz|zip|tar|gz|xz)$/.test(what) || what.startsWith('.') || what.startsWith('/') || existsSync(what)
+    /\.(tgz|zip|tar|gz|xz)$/.test(what) ||
+    /^[./]|:\/\//.test(what) ||
+    statSync(what, { throwIfNoEntry: false })?.isFile() === true
   return isFile ? installArchive(what, context) : installFromCatalog(what, context)
 }
 
