@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { messageOf } from '../../base/errors.ts'
-import { loadConfig } from '../../config/load-config.ts'
 import { installArchive, installFromCatalog, installLocked, type Installed } from '../../packages/install.ts'
 import { readLock } from '../../packages/lock.ts'
 import { whyUnfit } from '../../packages/locked-entry.ts'
@@ -9,6 +8,7 @@ import type { Permissions } from '../../packages/package-manifest.ts'
 import { type CliCommand, flag } from '../command.ts'
 import { print, printJson } from '../output.ts'
 import { packageContext, type PackageContext } from '../package-context.ts'
+import { readConfig } from '../read-config.ts'
 
 /** Verifies a package, stores and locks it, and says what to do next. Without a name: everything the configuration declares. */
 export const pluginInstall: CliCommand = {
@@ -47,11 +47,11 @@ export function installOne(what: string, context: PackageContext): Promise<Insta
  * the others from being installed.
  */
 async function installDeclared(context: PackageContext): Promise<Installed[]> {
-  const { config } = loadConfig(context.configFile)
+  const { settings } = readConfig(context.configFile)
   const { plugins: locked } = await readLock(context.lockFile)
   const installed: Installed[] = []
   const failures: unknown[] = []
-  for (const { source, version, enabled } of config?.settings.plugins ?? []) {
+  for (const { source, version, enabled } of settings.plugins) {
     if (source === undefined || !enabled) continue
     const name = source.slice(source.lastIndexOf('/') + 1)
     const wanted = version === undefined ? source : `${source}@${version}`
