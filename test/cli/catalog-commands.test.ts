@@ -65,7 +65,7 @@ describe('a catalog in a bucket', () => {
 })
 
 describe('a release page', () => {
-  it('is a catalog: its assets are read through whatever it redirects to', { timeout: 40_000 }, async () => {
+  it('is a catalog: its assets are read through whatever it redirects to', { timeout: 120_000 }, async () => {
     await using work = workplace()
     const key = await work.newKey()
     await work.publish({})
@@ -76,7 +76,7 @@ describe('a release page', () => {
 })
 
 describe('what goes wrong with a catalog has its own code', () => {
-  it('another signature is 5, nobody there is 7, a name in two is 3', { timeout: 60_000 }, async () => {
+  it('another signature is 5, nobody there is 7, a name in two is 3', { timeout: 120_000 }, async () => {
     await using work = workplace()
     const key = await work.newKey()
     await work.publish({})
@@ -113,7 +113,7 @@ describe('what goes wrong with a catalog has its own code', () => {
     expect(await about('plugin', 'install', 'second/acme-auth')).toMatchObject({ status: 5 })
   })
 
-  it('a version that is published with other bytes is 5', { timeout: 40_000 }, async () => {
+  it('a version that is published with other bytes is 5', { timeout: 120_000 }, async () => {
     await using work = workplace()
     await work.newKey()
     await work.publish({})

@@ -13,7 +13,7 @@ const title = skipped ? ` (skipped: no ${withoutOpenSsh})` : ''
 
 it.skipIf(skipped)(
   `switches between stored versions without a gap, and goes on with the old one when the new one does not start${title}`,
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     await using work = await workplace()
     const { plugin, install, config, port } = work
@@ -63,7 +63,7 @@ it.skipIf(skipped)(
 
 it.skipIf(skipped)(
   `takes an update from a catalog at once, and back again when it does not start${title}`,
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     await using work = await workplace()
     const { plugin, archive, folder, port, about } = work

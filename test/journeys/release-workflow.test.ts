@@ -23,7 +23,7 @@ esac
 
 it(
   'a tag on an untouched scaffold makes a release with everything in it, and a catalog that keeps every version',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   () => {
     using folder = temporaryDirectory()
     const home = folder.file('acme-filter')
