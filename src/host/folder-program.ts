@@ -123,7 +123,6 @@ function copyFile(
     const copy = await openCopy(handle, { kind: options.runFrom, folder: options.runFolder, name: path })
     try {
       requireDigest(expected, copy.sha256, entry.name, path)
-      await copy.seal()
       return copy
     } catch (error) {
       await copy.close()

@@ -1,12 +1,13 @@
-import { write } from 'node:fs'
+import { fstat, read, write } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
+import { promisify } from 'node:util'
 import { createSealableFile, type SealableFile } from '../native/sealed-file.ts'
-import { hashWhileReading, type Digest } from './checksum.ts'
+import { hashWhileReading, readWhole, type ByteSource, type Digest } from './checksum.ts'
 import { openPrivateFolder } from './private-folder.ts'
 import type { RunsFrom } from './verified-copy.ts'
 
-/** A copy of one program file. It may be judged before `seal`, and run only after. */
+/** A copy of one program file, with the digest of the bytes that it holds from now on. */
 export interface ProgramCopy {
   /** The path by which a child that was given `descriptor` as its number 3 runs it. */
   readonly path: string
@@ -14,7 +15,6 @@ export interface ProgramCopy {
   readonly runsFrom: RunsFrom
   readonly sha256: Digest
   readonly head: Buffer
-  seal(): Promise<void>
   close(): Promise<void>
 }
 
@@ -27,7 +27,7 @@ export interface CopyPlace {
   readonly name: string
 }
 
-/** Copies `source`, hashing it on the way. */
+/** Copies `source` and hashes what the copy holds. */
 export async function openCopy(source: FileHandle, place: CopyPlace): Promise<ProgramCopy> {
   if (place.kind === 'memory') {
     const sealed = createSealableFile(`plugin:${basename(place.name)}`.slice(0, 200))
@@ -39,23 +39,28 @@ export async function openCopy(source: FileHandle, place: CopyPlace): Promise<Pr
 /** Where a child finds its descriptor 3. Scripts can be opened there too, unlike behind a close-on-exec number. */
 const ownDescriptor = '/proc/self/fd/3'
 
+/**
+ * Filled, sealed, and only then hashed: while it is being filled, a process of the same user may write to it through
+ * our own descriptors in `/proc`.
+ */
 async function copyIntoMemory(source: FileHandle, file: SealableFile): Promise<ProgramCopy> {
+  const { descriptor } = file
   try {
-    const hashed = await hashWhileReading(source, (piece, position) =>
-      writeToDescriptor(file.descriptor, piece, position),
-    )
-    return {
-      path: ownDescriptor,
-      descriptor: file.descriptor,
-      runsFrom: 'sealed memory',
-      sha256: hashed.sha256,
-      head: hashed.head,
-      seal: async () => file.seal(),
-      close: async () => file.close(),
-    }
+    await readWhole(source, (piece, position) => writeToDescriptor(descriptor, piece, position))
+    file.seal()
+    const { sha256, head } = await hashWhileReading(sourceOf(descriptor))
+    const close = async (): Promise<void> => file.close()
+    return { path: ownDescriptor, descriptor, runsFrom: 'sealed memory', sha256, head, close }
   } catch (error) {
     file.close()
     throw error
+  }
+}
+
+function sourceOf(descriptor: number): ByteSource {
+  return {
+    stat: () => promisify(fstat)(descriptor),
+    read: (into, offset, length, position) => promisify(read)(descriptor, into, offset, length, position),
   }
 }
 
@@ -69,7 +74,6 @@ async function copyIntoFile(source: FileHandle, place: CopyPlace): Promise<Progr
       runsFrom: 'private copy',
       sha256: hashed.sha256,
       head: hashed.head,
-      seal: async () => {},
       close: () => folder.close(),
     }
   } catch (error) {

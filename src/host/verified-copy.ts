@@ -100,7 +100,6 @@ async function fileProgram(
     const kind = programKindOf(path, copy.head)
     const node = kind.run === 'node'
     if (!node) await requireExecutable(handle, entry.name, path)
-    await copy.seal()
     return {
       command: node ? process.execPath : copy.path,
       // Without the flag Node would look for the name behind the descriptor, which does not exist.
