@@ -14,8 +14,9 @@ type Variables = Readonly<Record<string, string | undefined>>
 /**
  * The whole environment of a plugin: what the entry allows of `own`, then `protocol`, which always wins.
  *
- * A name that is not set is not passed (SFTPGo passes it empty). No `PLUGIN_` variable of ours is ever
- * inherited, and none that changes what a loader or interpreter runs, unless `envVars` names it.
+ * A name that is not set is not passed (SFTPGo passes it empty). No `PLUGIN_` variable of ours is ever inherited, none
+ * by which a loader or an interpreter runs other code than the verified, and none that weakens it unless `envVars`
+ * names it.
  */
 export function pluginEnvironment(
   rules: EnvironmentRules,
@@ -25,9 +26,9 @@ export function pluginEnvironment(
   const named = new Set(rules.envVars)
   const prefix = prefixOf(rules)
   const allowed = Object.entries(own).filter(([name, value]) => {
-    if (value === undefined || name.startsWith('PLUGIN_')) return false
+    if (value === undefined || name.startsWith('PLUGIN_') || bringsOtherCode(name)) return false
     if (named.has(name)) return true
-    return prefix !== undefined && name.startsWith(prefix) && !changesWhatRuns(name)
+    return prefix !== undefined && name.startsWith(prefix) && !weakens.has(name)
   })
   // The values are strings, as just checked.
   return { ...(Object.fromEntries(allowed) as Record<string, string>), ...protocol }
@@ -47,15 +48,40 @@ function prefixOf({ cmd, envPrefix }: EnvironmentRules): string | undefined {
   return envPrefix === '' ? derivedPrefix(cmd) : envPrefix
 }
 
-/** Variables that make a loader, an interpreter or a library take code from elsewhere. */
-function changesWhatRuns(name: string): boolean {
-  return loaderVariables.has(name) || /^(?:LD_|DYLD_|PYTHON[A-Z]|RUBY(?:OPT|LIB)|PERL5)/.test(name)
+/** The names that `envVars` asks for in vain, for a warning. */
+export function withheldNames({ envVars }: Pick<EnvironmentRules, 'envVars'>, own: Variables): string[] {
+  return envVars.filter(
+    (name) => own[name] !== undefined && (name.startsWith('PLUGIN_') || bringsOtherCode(name)),
+  )
 }
 
-const loaderVariables = new Set([
-  ...['NODE_OPTIONS', 'NODE_PATH', 'NODE_EXTRA_CA_CERTS', 'NODE_TLS_REJECT_UNAUTHORIZED', 'NODE_ICU_DATA'],
-  ...['NODE_REPL_EXTERNAL_MODULE', 'NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE', 'BASH_ENV', 'ENV', 'SHELLOPTS'],
+/** Variables that make a loader, an interpreter or a library take code from elsewhere: the digest would cover nothing. */
+function bringsOtherCode(name: string): boolean {
+  return codeVariables.has(name) || /^(?:LD_|DYLD_|PYTHON[A-Z]|RUBY(?:OPT|LIB)|PERL5)/.test(name)
+}
+
+const codeVariables = new Set([
+  ...['NODE_OPTIONS', 'NODE_PATH', 'NODE_REPL_EXTERNAL_MODULE', 'NODE_COMPILE_CACHE', 'BASH_ENV', 'ENV'],
   ...['JAVA_TOOL_OPTIONS', '_JAVA_OPTIONS', 'JDK_JAVA_OPTIONS', 'CLASSPATH', 'PHPRC', 'PHP_INI_SCAN_DIR'],
-  ...['LUA_PATH', 'LUA_CPATH', 'LUA_INIT', 'OPENSSL_CONF', 'OPENSSL_MODULES', 'OPENSSL_ENGINES', 'GODEBUG'],
-  ...['SSLKEYLOGFILE', 'LOCPATH', 'GCONV_PATH', 'GLIBC_TUNABLES', 'MALLOC_CONF'],
+  ...[
+    'LUA_PATH',
+    'LUA_CPATH',
+    'LUA_INIT',
+    'OPENSSL_CONF',
+    'OPENSSL_MODULES',
+    'OPENSSL_ENGINES',
+    'GCONV_PATH',
+  ],
+])
+
+/** Variables that take protection away, write secrets down or change the runtime: only for who asks for them by name. */
+const weakens = new Set([
+  ...[
+    'NODE_EXTRA_CA_CERTS',
+    'NODE_TLS_REJECT_UNAUTHORIZED',
+    'NODE_ICU_DATA',
+    'NODE_V8_COVERAGE',
+    'SHELLOPTS',
+  ],
+  ...['SSLKEYLOGFILE', 'GODEBUG', 'LOCPATH', 'GLIBC_TUNABLES', 'MALLOC_CONF'],
 ])

@@ -5,6 +5,7 @@ import type { Health } from '../wire/client.ts'
 import { createCallGate, type CallGate, type EndedCall } from './call-gate.ts'
 import { createCallTally, type CallTally } from './call-tally.ts'
 import { endLife } from './end-life.ts'
+import { withheldNames } from './environment.ts'
 import { fingerprintOf } from './file-fingerprint.ts'
 import { exitText } from './first-line.ts'
 import { createInstanceMeters } from './instance-meters.ts'
@@ -319,6 +320,12 @@ export class Instance<N extends SlotName = SlotName> {
       ...(lastExit !== undefined && { lastExit }),
     }
     if (warning !== undefined) this.#logger.warn('plugin not wholly verified', { warning })
+    const withheld = withheldNames({ envVars: this.#entry.envVars ?? [] }, this.#around.environment)
+    if (withheld.length > 0)
+      this.#logger.warn('variables not passed to plugin', {
+        names: withheld,
+        reason: 'they would make it run other code than the verified',
+      })
   }
 
   #noteCall(call: EndedCall): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { derivedPrefix, pluginEnvironment } from '../../src/host/environment.ts'
+import { derivedPrefix, pluginEnvironment, withheldNames } from '../../src/host/environment.ts'
 
 const own = {
   SFTPGO_PLUGIN_AUTH_PASSWORD: 'p',
@@ -45,8 +45,21 @@ describe('what a plugin sees of our environment', () => {
     expect(all).not.toHaveProperty('NODE_OPTIONS')
   })
 
-  it('has a loader variable only when it is named', () => {
-    expect(seen('none', ['LD_PRELOAD'])).toHaveProperty('LD_PRELOAD')
+  it('never has a variable that brings other code, not even when it is named, and that is told', () => {
+    const named = ['LD_PRELOAD', 'NODE_OPTIONS', 'PYTHONPATH', 'PATH']
+    expect(seen('none', named)).toEqual({ PATH: '/bin', ...protocol })
+    expect(withheldNames({ envVars: named }, own)).toEqual(['LD_PRELOAD', 'NODE_OPTIONS'])
+  })
+
+  it('has one that weakens it only when it is named', () => {
+    const rules = { cmd: '/opt/x', envPrefix: '*', envVars: [] }
+    const mine = { SSLKEYLOGFILE: '/tmp/keys', NODE_EXTRA_CA_CERTS: '/etc/ca.pem' }
+    expect(pluginEnvironment(rules, mine, protocol)).toEqual(protocol)
+    const named = { ...rules, envPrefix: 'none', envVars: ['NODE_EXTRA_CA_CERTS'] }
+    expect(pluginEnvironment(named, mine, protocol)).toEqual({
+      NODE_EXTRA_CA_CERTS: '/etc/ca.pem',
+      ...protocol,
+    })
   })
 
   it('never has a protocol variable that this start did not set', () => {
