@@ -68,6 +68,7 @@ export class Instance<N extends SlotName = SlotName> {
     this.#around = around
     this.#logger = around.log.with({ plugin: entry.name, slot: entry.type })
     this.#policy = new RestartPolicy(around.pace, around.clock)
+    this.#tally = createCallTally(around.clock)
     this.#meters = createInstanceMeters(around.meter, entry.name, entry.type)
     const why = entry.enabled === false ? 'disabled' : 'not-started'
     this.#state = { at: 'stopped', since: around.clock.now(), why }
@@ -258,7 +259,10 @@ export class Instance<N extends SlotName = SlotName> {
     const { name, limits } = this.#entry
     return supervise(life, {
       ...{ name, clock, signal, memoryBytes: limits?.memoryBytes ?? 0 },
-      missedInARow: () => this.#tally.missedInARow,
+      calls: () => {
+        const { missedInARow, silentMs } = this.#tally
+        return { missedInARow, silentMs, running: this.#gate?.running ?? 0 }
+      },
       onHealth: (health) => this.#noteHealth(health),
       ...(pace.supervision !== undefined && { pace: pace.supervision }),
     })

@@ -14,10 +14,20 @@ export interface SupervisionOptions {
   readonly memoryBytes: number
   /** Fires when the watching is to end: the plugin is being stopped. */
   readonly signal: AbortSignal
-  /** Calls that missed their deadline since the plugin last answered anything. */
-  readonly missedInARow: () => number
+  /** How its calls go. */
+  readonly calls: () => CallSilence
   readonly onHealth: (health: Health) => void
   readonly pace?: SupervisionPace
+}
+
+/** What calls tell about a plugin that may hang. */
+export interface CallSilence {
+  /** Calls that missed their deadline since the plugin last answered anything. */
+  readonly missedInARow: number
+  /** For how long it has left calls unanswered; 0 until one has missed its deadline. */
+  readonly silentMs: number
+  /** Calls that wait for it now. */
+  readonly running: number
 }
 
 /** How often is looked, and how long an answer may take: together under the ten seconds we promise. */
@@ -25,12 +35,21 @@ export interface SupervisionPace {
   readonly healthEveryMs: number
   readonly healthTimeoutMs: number
   readonly memoryEveryMs: number
+  readonly callsEveryMs: number
 }
 
-const usualPace: SupervisionPace = { healthEveryMs: 3000, healthTimeoutMs: 5000, memoryEveryMs: 500 }
+const usualPace: SupervisionPace = {
+  healthEveryMs: 3000,
+  healthTimeoutMs: 5000,
+  memoryEveryMs: 500,
+  callsEveryMs: 500,
+}
 
 /** So many missed deadlines without one answer between them are a hang, whatever the health service says. */
 const missedDeadlines = 2
+
+/** One is enough when nothing was answered for so long and the next already waits: ten seconds are our promise. */
+const longestSilenceMs = 9000
 
 /**
  * Watches a life and resolves with the reason why it has to end, or undefined when `signal` fired.
@@ -44,6 +63,7 @@ export async function supervise(life: Life, options: SupervisionOptions): Promis
     void watchExit(watch)
     void watchConnection(watch)
     watchHealth(watch)
+    watchCalls(watch)
     watchMemory(watch)
     options.signal.addEventListener('abort', () => resolve(undefined), { once: true, signal: over.signal })
     if (options.signal.aborted) resolve(undefined)
@@ -82,7 +102,7 @@ async function watchConnection({ life, name, clock, found }: Watch): Promise<voi
 function watchHealth(watch: Watch): void {
   const { pace } = watch
   repeat(watch, pace.healthEveryMs, async () => {
-    const reason = (await healthProblem(watch)) ?? missedProblem(watch)
+    const reason = await healthProblem(watch)
     if (reason !== undefined) watch.found(reason)
   })
 }
@@ -111,10 +131,17 @@ async function healthProblem({
   }
 }
 
-function missedProblem({ missedInARow, name }: Watch): PluginError | undefined {
-  const missed = missedInARow()
-  if (missed < missedDeadlines) return undefined
-  return new PluginError('hung', `"${name}" runs but missed the deadline of its last ${missed} calls`)
+function watchCalls(watch: Watch): void {
+  const { calls, name, found, pace } = watch
+  repeat(watch, pace.callsEveryMs, async () => {
+    const { missedInARow: missed, silentMs, running } = calls()
+    if (missed >= missedDeadlines)
+      found(new PluginError('hung', `"${name}" runs but missed the deadline of its last ${missed} calls`))
+    else if (silentMs >= longestSilenceMs && running > 0) {
+      const seconds = Math.round(silentMs / 1000)
+      found(new PluginError('hung', `"${name}" runs but answered no call for ${seconds} seconds`))
+    }
+  })
 }
 
 function watchMemory(watch: Watch): void {

@@ -39,4 +39,7 @@ export async function openPlugins(
 }
 
 /** A plugin in a debugger answers nobody. */
-const patientSupervision = { healthEveryMs: 3_600_000, healthTimeoutMs: 3_600_000, memoryEveryMs: 500 }
+const patientSupervision = {
+  ...{ healthEveryMs: 3_600_000, healthTimeoutMs: 3_600_000, callsEveryMs: 3_600_000 },
+  memoryEveryMs: 500,
+}
