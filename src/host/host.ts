@@ -236,7 +236,7 @@ export class PluginHost implements AsyncDisposable {
     if (this.#closed) return
     this.#closed = true
     await this.#reloading
-    await Promise.all(this.#instances.map((instance) => instance.stop()))
+    await Promise.all(this.#instances.map((instance) => instance.close()))
     this.#hostDeath.close()
     rmSync(this.#around.runFolder, { recursive: true, force: true })
   }
@@ -259,7 +259,7 @@ export class PluginHost implements AsyncDisposable {
         const name = instance.entry.name
         if (!entries.some((entry) => entry.name === name) && instance.state.at !== 'stopped')
           report.stopped.push(name)
-        await instance.stop()
+        await instance.close()
       }),
     )
     return report
@@ -290,7 +290,7 @@ export class PluginHost implements AsyncDisposable {
       return next
     }
     this.#noteProblem(next, true, report)
-    await next.stop()
+    await next.close()
     return old
   }
 

@@ -46,13 +46,15 @@ export class Instance<N extends SlotName = SlotName> {
   readonly #logger: Logger
   readonly #policy: RestartPolicy
   readonly #meters: ReturnType<typeof createInstanceMeters>
-  readonly #tally: CallTally = createCallTally()
+  readonly #tally: CallTally
   readonly #readyListeners = new Set<() => void>()
   readonly #settled = new Set<() => void>()
   #entry: PluginEntry
   #state: InstanceState
   #stop = new AbortController()
   #running: Promise<void> | undefined
+  /** Nothing starts any more: a restart that was under way must not bring back what was given up. */
+  #closed = false
   #pause: Pause | undefined
   #api: SlotApi<N> | undefined
   #gate: CallGate | undefined
@@ -107,7 +109,7 @@ export class Instance<N extends SlotName = SlotName> {
 
   /** Begins to run, if it is enabled. */
   start(): void {
-    if (this.#entry.enabled === false || this.#running !== undefined) return
+    if (this.#closed || this.#entry.enabled === false || this.#running !== undefined) return
     this.#stop = new AbortController()
     this.#running = this.#run(this.#stop.signal)
   }
@@ -131,16 +133,15 @@ export class Instance<N extends SlotName = SlotName> {
       this.#pause.end()
       return settled
     }
-    await this.stop()
+    await this.#halt()
     this.start()
     return this.settled()
   }
 
-  /** Ends it: no new calls, those under way may end, then the process leaves. Idempotent. */
-  async stop(): Promise<void> {
-    this.#stop.abort()
-    await this.#running
-    this.#running = undefined
+  /** Ends it for ever: no new calls, those under way may end, then the process leaves. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#halt()
   }
 
   /** Has a filter read its lists again. When that fails it cannot answer until a reload succeeds. */
@@ -158,6 +159,14 @@ export class Instance<N extends SlotName = SlotName> {
       this.#unable = new PluginError('failed', reason, { cause })
       this.#logger.error('plugin cannot answer', { code: 'failed', reason })
     }
+  }
+
+  async #halt(): Promise<void> {
+    this.#stop.abort()
+    const running = this.#running
+    await running
+    // Somebody else may have waited for the same end and have started anew.
+    if (this.#running === running) this.#running = undefined
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -222,6 +231,8 @@ export class Instance<N extends SlotName = SlotName> {
     this.#beReady(life)
     const reason = await this.#watch(life, signal)
     this.#api = undefined
+    // Who asks before the next state is set hears why.
+    this.#lastError = reason
     this.#policy.noteLife(clock.monotonic() - began)
     await (reason === undefined ? this.#leave(life) : this.#abandon(life, reason))
     if (life.process.exit !== undefined)
