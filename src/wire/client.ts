@@ -9,7 +9,7 @@ import { GRPCControllerDefinition } from '../gen/plugin/controller.ts'
 import { GRPCStdioDefinition, StdioData_Channel } from '../gen/plugin/stdio.ts'
 import { GRPCBrokerDefinition } from '../gen/plugin/broker.ts'
 import { decodeReply } from './codec.ts'
-import { exchange, headersOf, openStream } from './exchange.ts'
+import { exchange, headersOf, openStream, type AnswerRoom } from './exchange.ts'
 import { FrameReader, frameOf } from './framing.ts'
 import type { PluginAddress } from './handshake.ts'
 import type { CallOptions, Caller, MethodDescription, ServiceDescription } from './service.ts'
@@ -23,8 +23,10 @@ export interface ChannelOptions {
   /** How long connecting and the first answer may take. Default: 10 s. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
-  /** An answer above this fails with `too-large`. Default: 4 MiB. */
+  /** An answer above this fails with `too-large`. Default: 16 MiB. */
   readonly maxReplyBytes?: number
+  /** So much all answers under way may hold together. Default: 64 MiB. */
+  readonly maxHeldBytes?: number
   /** A question above this fails with `too-large` before it is sent. Default: 64 MiB. */
   readonly maxRequestBytes?: number
 }
@@ -79,6 +81,7 @@ export class Channel {
   readonly #socket: Socket
   readonly #options: ChannelOptions
   readonly #streams = new Set<ClientHttp2Stream>()
+  readonly #room: AnswerRoom
   #lastError: Error | undefined
   #reason: PluginError | undefined
 
@@ -86,6 +89,7 @@ export class Channel {
     this.#session = session
     this.#socket = socket
     this.#options = options
+    this.#room = { leftBytes: options.maxHeldBytes ?? 64 << 20 }
     const noteError = (error: Error): void => void (this.#lastError ??= error)
     session.on('error', noteError)
     socket.on('error', noteError)
@@ -206,12 +210,18 @@ export class Channel {
     { timeoutMs }: CallerOptions,
   ): Promise<unknown> {
     const message = method.requestType.encode(request).finish()
-    const { maxRequestBytes = 64 << 20, maxReplyBytes = 4 << 20 } = this.#options
+    const { maxRequestBytes = 64 << 20, maxReplyBytes = defaultReplyBytes } = this.#options
     if (message.length > maxRequestBytes) {
       throw new PluginError('too-large', `A question of ${message.length} bytes is above ${maxRequestBytes}`)
     }
     try {
-      const question = { path, message, limitBytes: maxReplyBytes, timeoutMs: call?.timeoutMs ?? timeoutMs }
+      const question = {
+        path,
+        message,
+        limitBytes: maxReplyBytes,
+        room: this.#room,
+        timeoutMs: call?.timeoutMs ?? timeoutMs,
+      }
       const answer = await exchange(this.#session, {
         ...question,
         signal: call?.signal,
@@ -235,13 +245,16 @@ export class Channel {
     if (request === undefined) stream.write(Buffer.alloc(0))
     else stream.end(frameOf(request))
     try {
-      yield* messagesOf(stream, this.#options.maxReplyBytes ?? 4 << 20)
+      yield* messagesOf(stream, this.#options.maxReplyBytes ?? defaultReplyBytes)
     } finally {
       this.#streams.delete(stream)
       if (!stream.closed) stream.close(constants.NGHTTP2_CANCEL)
     }
   }
 }
+
+/** Plugins of Go may answer with more than the four megabytes that gRPC libraries take by default. */
+const defaultReplyBytes = 16 << 20
 
 /** The messages of a stream, as long as it lives: how it ended makes no difference to who reads it. */
 async function* messagesOf(

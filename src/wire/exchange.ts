@@ -17,8 +17,15 @@ export interface Question {
   readonly message: Uint8Array
   readonly timeoutMs: number
   readonly limitBytes: number
+  /** Shared with all other questions of the connection. */
+  readonly room: AnswerRoom
   readonly signal?: AbortSignal | undefined
   readonly metadata?: Readonly<Record<string, string>> | undefined
+}
+
+/** How much all answers under way may hold together. */
+export interface AnswerRoom {
+  leftBytes: number
 }
 
 /** Asks one question and gives the bytes of the answer. Throws only `PluginError`. */
@@ -86,6 +93,7 @@ class Exchange {
   #headers: (IncomingHttpHeaders & IncomingHttpStatusHeader) | undefined
   #trailers: IncomingHttpHeaders | undefined
   #settled = false
+  #heldBytes = 0
 
   constructor(
     session: ClientHttp2Session,
@@ -126,11 +134,20 @@ class Exchange {
   readonly #onData = (bytes: Buffer): void => {
     if (this.#settled) return
     try {
+      this.#hold(bytes.length)
       for (const message of this.#reader.push(bytes)) this.#take(message)
     } catch (error) {
       // The reader throws nothing else.
       this.#abandon(error as PluginError)
     }
+  }
+
+  #hold(sizeBytes: number): void {
+    const { room, path } = this.#question
+    this.#heldBytes += sizeBytes
+    room.leftBytes -= sizeBytes
+    if (room.leftBytes < 0)
+      throw new PluginError('too-large', `${quotedName(path)}: the answers under way are too large together`)
   }
 
   #take(message: Buffer): void {
@@ -168,6 +185,7 @@ class Exchange {
   #settle(outcome: Buffer | PluginError): void {
     if (this.#settled) return
     this.#settled = true
+    this.#question.room.leftBytes += this.#heldBytes
     clearTimeout(this.#timer)
     this.#question.signal?.removeEventListener('abort', this.#onAbort)
     if (outcome instanceof PluginError) this.#reject(outcome)

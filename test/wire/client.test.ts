@@ -129,7 +129,7 @@ describe('an answer', () => {
     ['with a number that never ends', 'malformed-reply', (s) => answer(s, Buffer.alloc(20, 0xff))],
     ['with text that is not UTF-8', 'malformed-reply', (s) => answer(s, Buffer.from([0x0a, 2, 0xff, 0xfe]))],
     ['of four gigabytes', 'too-large', (s) => raw(s, Buffer.from([0, 0xff, 0xff, 0xff, 0xff]))],
-    ['of five megabytes', 'too-large', (s) => answer(s, Buffer.alloc(5 << 20))],
+    ['of seventeen megabytes', 'too-large', (s) => answer(s, Buffer.alloc(17 << 20))],
     ['that is compressed', 'malformed-reply', (s) => raw(s, Buffer.from([1, 0, 0, 0, 0]))],
     ['that is cut', 'malformed-reply', (s) => raw(s, Buffer.from([0, 0, 0, 0, 9, 1, 2]))],
     ['in two pieces that are two answers', 'malformed-reply', (s) => raw(s, Buffer.alloc(10))],
@@ -207,6 +207,35 @@ describe('an answer', () => {
     })
     expect(String(error)).not.toMatch(/\p{Cc}/u)
     expect(String(error).length).toBeLessThan(1_200)
+  })
+
+  it('above the four megabytes of gRPC libraries is taken', async () => {
+    await using odd = await openOdd((stream) => answer(stream, Buffer.from(payloadOf('x'.repeat(5 << 20)))))
+    const { payload } = await odd.decrypt(question)
+    expect(payload.length).toBe(5 << 20)
+  })
+
+  it('is bounded together with all others that are under way', async () => {
+    const half = Buffer.concat([Buffer.from([0, 0, 0x10, 0, 0]), Buffer.alloc(700_000)])
+    await using odd = await openOdd(
+      (stream) => {
+        stream.on('error', () => {})
+        stream.respond({ ':status': 200 })
+        stream.write(half)
+      },
+      {},
+      { maxHeldBytes: 2_000_000 },
+    )
+    const codes = await Promise.all(
+      Array.from({ length: 4 }, () =>
+        odd.decrypt(question, { timeoutMs: 800 }).then(String, (error: PluginError) => error.code),
+      ),
+    )
+    // What one gives up makes room for the others.
+    expect(codes.toSorted((a, b) => a.localeCompare(b))).toEqual([
+      ...['deadline', 'deadline', 'too-large', 'too-large'],
+    ])
+    expect(odd.channel.isOpen).toBe(true)
   })
 
   it('costs no more memory than the bound while it trickles in', async () => {
@@ -321,12 +350,12 @@ type Behaviour = (
 async function openOdd(
   behave: Behaviour,
   settings: { readonly maxConcurrentStreams?: number } = {},
-  options: { readonly maxRequestBytes?: number } = {},
+  options: { readonly maxRequestBytes?: number; readonly maxHeldBytes?: number } = {},
 ) {
   const scope = new Scope()
   const folder = scope.own(await openSocketFolder())
   const path = socketPathIn(folder.path)
-  const server = createHttp2Server({ settings })
+  const server = createHttp2Server({ settings, maxSessionMemory: 200 })
   server.on('sessionError', () => {})
   server.on('stream', (stream, headers) => {
     const healthy = String(headers[':path']).startsWith(`/${HealthDefinition.fullName}/`)
@@ -338,6 +367,10 @@ async function openOdd(
   const channel = scope.own(await openChannel({ address: { network: 'unix', path }, ...options }))
   const { decrypt } = channel.caller(KMSDefinition, { timeoutMs: 1_000 })
   return { channel, decrypt, [Symbol.asyncDispose]: () => scope.close() }
+}
+
+function payloadOf(payload: string): Uint8Array {
+  return DecryptResponse.encode({ payload }).finish()
 }
 
 function answer(stream: ServerHttp2Stream, message: Uint8Array): void {
