@@ -1,6 +1,12 @@
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2'
 import { connect as connectTcp, type Socket } from 'node:net'
-import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls'
+import {
+  checkServerIdentity,
+  connect as connectTls,
+  createSecureContext,
+  type PeerCertificate,
+  type TLSSocket,
+} from 'node:tls'
 import { messageOf, PluginError } from '../base/errors.ts'
 import { certificatePemOf, type Identity } from './certificate.ts'
 import type { PluginAddress } from './handshake.ts'
@@ -82,9 +88,10 @@ function tlsOptions({ identity, pluginCertificate }: MutualTls) {
     ALPNProtocols: ['h2'],
     // `false` here would also undo the exact pin below.
     rejectUnauthorized: true,
-    checkServerIdentity: (_host: string, presented: { raw: Buffer }) =>
+    // On top of the name that Go hosts demand.
+    checkServerIdentity: (name: string, presented: PeerCertificate) =>
       presented.raw.equals(pluginCertificate)
-        ? undefined
+        ? checkServerIdentity(name, presented)
         : new Error('The plugin presents another certificate than it announced'),
   } as const
 }
