@@ -169,6 +169,11 @@ const pluginErrors: Readonly<Record<PluginErrorCode, ErrorRow>> = {
     remedy:
       'Update it; or set auto_mtls to false and plugin_host.allow_plaintext to true, knowing what that means.',
   },
+  'cannot-confine': {
+    meaning: 'The entry wants another user or limits that this server cannot give to this program.',
+    remedy:
+      'Start the server as root on Linux with util-linux, and run a single program from sealed memory; or take run_as and the limits out.',
+  },
   'connection-refused': {
     meaning: 'Nobody listens where the first line says.',
     remedy: 'Look at the log of the plugin: it may have ended at once.',

@@ -54,6 +54,7 @@ export type PluginErrorCode =
   | 'incompatible-version'
   | 'untrusted-certificate'
   | 'plaintext-refused'
+  | 'cannot-confine'
   | 'connection-refused'
   | 'exited'
   | 'hung'

@@ -1182,6 +1182,16 @@ export const serverSchema = {
                 "pattern": "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$",
                 "default": 0
               },
+              "files": {
+                "type": "integer",
+                "description": "Most open files. Linux; without it, what the server itself may.",
+                "minimum": 16
+              },
+              "processes": {
+                "type": "integer",
+                "description": "Most processes and threads of its user, so name one with run_as. Linux.",
+                "minimum": 1
+              },
               "calls": {
                 "type": "integer",
                 "description": "Most calls at once.",
@@ -1196,6 +1206,12 @@ export const serverSchema = {
               }
             },
             "default": {}
+          },
+          "run_as": {
+            "type": "string",
+            "description": "User that the process runs as (name, number, or UID:GID), without new privileges. Needs Linux and a server started as root.",
+            "minLength": 1,
+            "x-ours": true
           },
           "run_from": {
             "type": "string",

@@ -64,6 +64,8 @@ export interface PluginSettings {
   readonly call_timeout?: number | string
   /** What it may take. */
   readonly limits: PluginLimitsSettings
+  /** User that the process runs as (name, number, or UID:GID), without new privileges. Needs Linux and a server started as root. */
+  readonly run_as?: string
   /** Over plugin_host.run_from, for this entry. */
   readonly run_from?: "memory" | "file"
   /** The least important of its lines that are written; trace also lists every call. Default: "info". */
@@ -130,6 +132,10 @@ export interface PluginAuthOptionsSettings {
 export interface PluginLimitsSettings {
   /** Most resident memory; more, and it is replaced. 0 no limit. Default: 0. */
   readonly memory: number | string
+  /** Most open files. Linux; without it, what the server itself may. */
+  readonly files?: number
+  /** Most processes and threads of its user, so name one with run_as. Linux. */
+  readonly processes?: number
   /** Most calls at once. Default: 64. */
   readonly calls: number
   /** Most calls waiting in line. Default: 1024. */

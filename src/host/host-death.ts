@@ -13,6 +13,8 @@ export interface HostDeath {
   wrap(
     command: string,
     args: readonly string[],
+    /** Further options of `setpriv`; with some, it is used wherever it is. */
+    options?: readonly string[],
   ): { readonly command: string; readonly args: readonly string[] }
   /** This process group has to go when we do. */
   watch(group: number): void
@@ -30,9 +32,10 @@ export async function openHostDeath(): Promise<HostDeath> {
   const watcher = createWatcher()
   return {
     way: setpriv === undefined ? 'watcher' : 'setpriv and watcher',
-    wrap(command, args) {
-      if (setpriv === undefined) return { command, args }
-      return { command: setpriv, args: ['--pdeathsig', 'KILL', '--', command, ...args] }
+    wrap(command, args, options = []) {
+      if (setpriv === undefined && options.length === 0) return { command, args }
+      const signal = setpriv === undefined ? [] : ['--pdeathsig', 'KILL']
+      return { command: setpriv ?? '/usr/bin/setpriv', args: [...options, ...signal, '--', command, ...args] }
     },
     watch: (group) => watcher.say('add', group),
     forget: (group) => watcher.say('del', group),

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import { PluginError, messageOf } from '../base/errors.ts'
+import { isCalledByName, limitedCommand, userOptions, type Confinement } from './confinement.ts'
 import { readFirstLine } from './first-line.ts'
 import type { HostDeath } from './host-death.ts'
 import type { OutputReader, OutputStream } from './output.ts'
@@ -15,6 +16,8 @@ export interface LaunchRequest {
   readonly environment: Readonly<Record<string, string>>
   readonly output: OutputReader
   readonly hostDeath: HostDeath
+  /** Absent: as the server itself. */
+  readonly confinement?: Confinement | undefined
   readonly clock: Clock
   /** For the message when it takes too long. */
   readonly startTimeoutMs: number
@@ -95,11 +98,14 @@ export async function launch(request: LaunchRequest): Promise<PluginProcess> {
   }
 }
 
-function startChild({ name, program, environment, hostDeath }: LaunchRequest): ChildProcess {
+function startChild({ name, program, environment, hostDeath, confinement }: LaunchRequest): ChildProcess {
   const args = [...program.leadingArgs, ...program.args]
-  // Interpreters need the name they are called by, which no wrapper passes on; the watcher is enough for them.
-  const plain = program.command.startsWith('/proc/self/') && program.leadingArgs.length > 0
-  const wrapped = plain ? { command: program.command, args } : hostDeath.wrap(program.command, args)
+  const own = { command: program.command, args }
+  const inner = confinement === undefined ? own : limitedCommand(confinement, own)
+  // The watcher is enough for those that no wrapper may call.
+  const wrapped = isCalledByName(program)
+    ? own
+    : hostDeath.wrap(inner.command, inner.args, confinement && userOptions(confinement))
   try {
     return spawn(wrapped.command, [...wrapped.args], {
       argv0: wrapped.command === program.command ? program.argv0 : wrapped.command,

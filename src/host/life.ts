@@ -1,3 +1,4 @@
+import { chown } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import { PluginError, messageOf } from '../base/errors.ts'
@@ -7,6 +8,7 @@ import { openChannel, type Channel } from '../wire/client.ts'
 import { openSocketFolder, type SocketFolder } from '../wire/endpoint.ts'
 import { announcementVariables } from '../wire/environment.ts'
 import { parseHandshake, type Handshake } from '../wire/handshake.ts'
+import { confinementOf } from './confinement.ts'
 import { pluginEnvironment } from './environment.ts'
 import { exitText } from './first-line.ts'
 import type { HostDeath } from './host-death.ts'
@@ -61,9 +63,12 @@ export async function beginLife(
   const sockets = await openSocketFolder()
   let process: PluginProcess | undefined
   try {
+    const confinement = confinementOf(entry, program)
+    // Who is somebody else could not make a socket in a folder of ours.
+    if (confinement?.user !== undefined) await chown(sockets.path, confinement.user.uid, confinement.user.gid)
     const environment = environmentOf(entry, around, identity, sockets)
     const step = stepper(around)
-    process = await launch({ ...around, name: entry.name, program, environment })
+    process = await launch({ ...around, name: entry.name, program, environment, confinement })
     around.onProcess?.(process)
     record(entry, process, around, sockets)
     step('launch')

@@ -24,6 +24,8 @@ export interface PluginEntry extends ProgramEntry {
   readonly callTimeoutMs?: number | undefined
   readonly unknownStatus?: 'refusal' | 'failure' | undefined
   readonly limits?: PluginLimits
+  /** The user of this machine that its process runs as. Default: the server's own. */
+  readonly runAs?: string | undefined
   readonly settings?: Readonly<Record<string, unknown>> | undefined
   /** When it cannot answer. `allow` is for ipfilter, `next` for auth. Default refuse. */
   readonly whenDown?: 'refuse' | 'allow' | 'next' | undefined
@@ -39,6 +41,9 @@ export interface PluginEntry extends ProgramEntry {
 export interface PluginLimits {
   /** Most resident memory; 0 or absent: no limit. */
   readonly memoryBytes?: number
+  /** Most open files, and most processes of its user; absent: what the server itself may. */
+  readonly files?: number | undefined
+  readonly processes?: number | undefined
   /** Most calls at once. Default 64. */
   readonly calls?: number
   /** Most calls in line. Default 1024. */
@@ -72,6 +77,6 @@ function processKey(entry: PluginEntry): string {
   return JSON.stringify([
     ...[type, cmd, args, sha256sum?.toLowerCase(), interpreterSha256?.toLowerCase(), autoMtls ?? true],
     ...[envPrefix ?? '', envVars ?? [], runFrom, settings, dev ?? false, entry.callTimeoutMs],
-    ...[entry.unknownStatus, entry.limits],
+    ...[entry.unknownStatus, entry.limits, entry.runAs],
   ])
 }

@@ -92,7 +92,9 @@ function isRecord(value: unknown): value is RecordedProcess {
 function removeSocketFolder(marker: string): void {
   try {
     const stats = lstatSync(marker)
-    const ours = stats.isDirectory() && stats.uid === process.getuid?.() && (stats.mode & 0o77) === 0
+    // Root gives a folder to the user that a plugin runs as.
+    const mine = [stats.uid, 0].includes(process.getuid?.() ?? -1)
+    const ours = stats.isDirectory() && mine && (stats.mode & 0o77) === 0
     if (ours && basename(marker).startsWith('sftpgo-ts-')) rmSync(marker, { recursive: true, force: true })
   } catch {
     // It is gone.

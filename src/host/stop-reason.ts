@@ -9,6 +9,7 @@ export interface StopReason {
 /** What could help after an error that came up while bytes were verified (`bytes`) or a process lived (`time`). */
 export function helpedBy(error: unknown, step: StopReason['helpedBy']): StopReason['helpedBy'] {
   const forPeople = ['checksum-missing', 'interpreter-unverified', 'plaintext-refused']
+  if (error instanceof PluginError && error.code === 'cannot-confine') return 'people'
   // Of a running process, `plaintext-refused` says what it announced: the next one may do better.
   return step === 'bytes' && error instanceof PluginError && forPeople.includes(error.code) ? 'people' : step
 }

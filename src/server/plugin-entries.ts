@@ -28,7 +28,11 @@ function pluginEntry(plugin: PluginSettings, name: string): PluginEntry {
     logLevel: plugin.log_level,
     callTimeoutMs: plugin.call_timeout === undefined ? undefined : millisecondsOf(plugin.call_timeout),
     unknownStatus: plugin.unknown_status,
-    limits: { memoryBytes: bytesOf(limits.memory), calls: limits.calls, queue: limits.queue },
+    limits: {
+      ...{ memoryBytes: bytesOf(limits.memory), calls: limits.calls, queue: limits.queue },
+      ...{ files: limits.files, processes: limits.processes },
+    },
+    runAs: plugin.run_as,
     settings: plugin.settings,
     whenDown: plugin.when_down,
     whenRefused: plugin.when_refused,
