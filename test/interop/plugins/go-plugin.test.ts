@@ -1,12 +1,16 @@
+import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { AuthDefinition } from '../../../src/gen/slots/auth.ts'
 import type { PasswordAttempt } from '../../../src/slots/auth/contract.ts'
 import type { FileNotice } from '../../../src/slots/notifier/contract.ts'
 import { connectSlot, slots, type SlotName } from '../../../src/slots/index.ts'
 import { createIdentity } from '../../../src/wire/certificate.ts'
 import { openChannel, type Channel } from '../../../src/wire/client.ts'
 import { announcementVariables } from '../../../src/wire/environment.ts'
+import { parseHandshake } from '../../../src/wire/handshake.ts'
 import {
   runToEnd,
   startPlugin,
@@ -181,6 +185,60 @@ describe.skipIf('missing' in built)(`our channel and a plugin in Go${reason}`, (
       code: 'untrusted-certificate',
     })
     await expect(openChannel({ address })).rejects.toMatchObject({ code: 'connection-refused' })
+  })
+
+  it('is reached over TCP although its certificate names localhost only', async () => {
+    await using go = await start('auth')
+    const { address, certificate = Buffer.alloc(0) } = go.process.handshake
+    if (address.network !== 'unix') throw new Error('It should listen on a Unix socket')
+    const relay = createServer((near) => {
+      const far = connect(address.path)
+      near.on('error', () => far.destroy()).pipe(far)
+      far.on('error', () => near.destroy()).pipe(near)
+    })
+    await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve))
+    // An address of a listening TCP server is no text.
+    const { port } = relay.address() as AddressInfo
+    const channel = await openChannel({
+      address: { network: 'tcp', host: '127.0.0.1', port },
+      tls: { identity: go.process.identity, pluginCertificate: certificate },
+    })
+    const api = connectSlot('auth', channel, { timeoutMs: 5_000 })
+    await expect(api.checkPassword(attempt)).resolves.toMatchObject({ granted: true })
+    await channel.close()
+    relay.close()
+  })
+
+  it('may answer with five megabytes', async () => {
+    await using go = await start('auth')
+    const { checkUserAndPass } = go.channel.caller(AuthDefinition, { timeoutMs: 10_000 })
+    const request = { username: 'big', password: '', ip: '', protocol: 'SSH', user: Buffer.alloc(0) }
+    const { user } = await checkUserAndPass(request)
+    expect(user.length).toBe(5 << 20)
+  })
+
+  it.each([
+    [[1, 2, 3], ['2'], 2],
+    [[1, 2, 3], ['1', '2', '3'], 3],
+    [[2, 1], ['1', '2', '3'], 2],
+    [[2, 9], ['1', '2', '3'], 2],
+    [[1], ['1', '2', '3'], 1],
+    [[1, 2, 3], ['4'], undefined],
+  ])('of versions %j and a plugin with %j: %s is spoken', async (versions, own, spoken) => {
+    using directory = temporaryDirectory()
+    const { cookie } = slots.ipfilter
+    const child = spawn(join(folder, 'versions'), own, {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: announcementVariables({ cookie, versions, socketFolder: directory.path }),
+    })
+    const line = await new Promise<string>((resolve) =>
+      child.stdout.once('data', (bytes: Buffer) => resolve(String(bytes))),
+    )
+    child.kill('SIGKILL')
+    const parse = () => parseHandshake(line, { versions, mutualTls: false })
+    if (spoken === undefined)
+      expect(parse).toThrow('The plugin has version 4 of the protocol and the host has 1, 2, 3')
+    else expect(parse()).toMatchObject({ version: spoken })
   })
 
   it('says plainly that a plaintext plugin is one', async () => {

@@ -106,6 +106,65 @@ describe.skipIf('missing' in built)(`a plugin in Go under our host${reason}`, ()
     ])
   })
 
+  it.skipIf(process.platform !== 'linux')(
+    'has an empty standard input, its output as pipes, its own bytes, and no descriptor of ours',
+    async () => {
+      await using it = await openTestHost([entry('auth', { scope: 1 })])
+      await it.host.settled()
+      const [login] = loginPlugins(it.host)
+      const answer = await login?.authenticator.checkPassword?.({ ...attempt, username: 'files' })
+      const { user } = answer as { user?: { record?: { description?: string } } }
+      const files = (user?.record?.description ?? '').split('\n').sort((a, b) => parseInt(a) - parseInt(b))
+      const [input, output, errors, ...rest] = files
+      expect(input).toBe('0 /dev/null')
+      expect(output).toMatch(/^1 (?:pipe|socket):/)
+      expect(errors).toMatch(/^2 (?:pipe|socket):/)
+      const sealed = it.status().runsFrom === 'sealed memory'
+      if (sealed) expect(rest.shift()).toMatch(/^3 \/memfd:plugin:auth/)
+      // What is left the plugin opened itself: Go's poller, pipes of go-plugin, its socket, and the folder it read.
+      for (const file of rest) expect(file).toMatch(/ (?:anon_inode:|pipe:|socket:|\/proc\/\d+\/fd$|\/sys\/)/)
+    },
+  )
+
+  it('may print five thousand lines and a megabyte past its own log, and goes on', async () => {
+    await using it = await openTestHost([entry('auth', { scope: 1 })])
+    await it.host.settled()
+    const [login] = loginPlugins(it.host)
+    await login?.authenticator.checkPassword?.({ ...attempt, username: 'lines' })
+    expect(await login?.authenticator.checkPassword?.(attempt)).toMatchObject({ granted: true })
+    const records = () => it.host.recentOutput('go')
+    await it.until(() =>
+      records().some(({ fields }) => Number(fields['dropped']) > 0 || records().length > 500),
+    )
+    const lines = it.log.entries.filter(({ fields }) => String(fields['text']).startsWith('line'))
+    expect(lines).toEqual([])
+    expect(await login?.authenticator.checkPassword?.(attempt)).toMatchObject({ granted: true })
+  })
+
+  it('is one process, however many ask to restart it at once, and none when the host has closed', async () => {
+    await using it = await openTestHost([entry('ipfilter')])
+    await it.host.settled()
+    await Promise.all([it.host.restart('go'), it.host.restart('go'), it.host.restart('go')])
+    expect(it.status().state).toBe('ready')
+    const { pid } = it.status()
+    const late = it.host.restart('go')
+    await it.host.close()
+    await it.host.close()
+    await late
+    expect(await isRunning(pid)).toBe(false)
+    expect(it.status().state).toBe('stopped')
+  })
+
+  it('that was killed is stopped without harm', async () => {
+    await using it = await openTestHost([entry('ipfilter')], { pace: { firstRestartMs: 60_000 } })
+    await it.host.settled()
+    process.kill(it.status().pid ?? 0, 'SIGKILL')
+    await it.until(({ state }) => state === 'waiting')
+    expect(it.status().lastExit).toBe('by signal SIGKILL')
+    await it.host.close()
+    expect(it.status().state).toBe('stopped')
+  })
+
   it('keeps level, message and pairs of its log lines, and what it prints', async () => {
     await using it = await openTestHost([entry('auth', { scope: 1, logLevel: 'debug' })])
     await it.host.settled()
@@ -179,7 +238,7 @@ describe.skipIf('missing' in built)(`a plugin in Go under our host${reason}`, ()
   })
 
   it('that stands still is found out and replaced', async () => {
-    const supervision = { healthEveryMs: 100, healthTimeoutMs: 400, memoryEveryMs: 500 }
+    const supervision = { healthEveryMs: 100, healthTimeoutMs: 400, memoryEveryMs: 500, callsEveryMs: 100 }
     await using it = await openTestHost([entry('ipfilter')], { pace: { supervision, firstRestartMs: 50 } })
     await it.host.settled()
     const { pid = 0 } = it.status()

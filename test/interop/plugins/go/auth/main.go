@@ -25,6 +25,24 @@ func (authenticator) CheckUserAndPass(username, password, ip, protocol string, u
 	case "print":
 		fmt.Print(password)
 		fmt.Fprint(os.Stderr, "err:"+password)
+	case "lines":
+		// Past go-plugin, which has turned os.Stdout aside: five thousand lines and one of a megabyte.
+		real := os.NewFile(1, "stdout")
+		for i := 0; i < 5000; i++ {
+			fmt.Fprintln(real, "line", i)
+		}
+		fmt.Fprintln(real, strings.Repeat("m", 1<<20))
+		fmt.Fprintln(real, "after the long line")
+	case "files":
+		names, _ := os.ReadDir("/proc/self/fd")
+		open := []string{}
+		for _, name := range names {
+			target, err := os.Readlink("/proc/self/fd/" + name.Name())
+			if err == nil {
+				open = append(open, name.Name()+" "+target)
+			}
+		}
+		return json.Marshal(map[string]any{"username": username, "description": strings.Join(open, "\n")})
 	case "log":
 		log.Warn("asked", "user", username, "address", ip)
 	case "panic":
