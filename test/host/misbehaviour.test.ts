@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { PluginErrorCode } from '../../src/base/errors.ts'
 import { isRunning, misbehaving, openTestHost, pluginProcesses } from '../helpers/plugin-host.ts'
@@ -147,7 +148,7 @@ describe('a plugin that goes wrong later', () => {
     ])
   })
 
-  const quick = { healthEveryMs: 100, healthTimeoutMs: 400, memoryEveryMs: 50 }
+  const quick = { healthEveryMs: 100, healthTimeoutMs: 400, memoryEveryMs: 50, callsEveryMs: 50 }
 
   it.each([
     ['hangs', /did not answer its health check within 0\.4 seconds/],
@@ -155,7 +156,10 @@ describe('a plugin that goes wrong later', () => {
     ['stops', /did not answer its health check/],
   ])('(%s) is found out and replaced', async (mode, says) => {
     const entry = await misbehaving(mode, { callTimeoutMs: 200 })
-    await using it = await openTestHost([entry], { pace: { firstRestartMs: 50, supervision: quick } })
+    // What its calls tell comes later than its health, unless that is well.
+    const callsEveryMs = mode === 'hangs-with-health' ? 50 : 60_000
+    const supervision = { ...quick, callsEveryMs }
+    await using it = await openTestHost([entry], { pace: { firstRestartMs: 50, supervision } })
     await it.host.settled()
     const { pid } = it.status()
     const [filter] = it.host.filled('ipfilter')
@@ -177,6 +181,23 @@ describe('a plugin that goes wrong later', () => {
     expect(performance.now() - began).toBeLessThan(10_000)
     expect(it.status().reason?.code).toBe('hung')
   })
+
+  it(
+    '(hangs-with-health) is found out within ten seconds by one who asks call after call',
+    { timeout: 20_000 },
+    async () => {
+      await using it = await openTestHost([await misbehaving('hangs-with-health')], calm)
+      await it.host.settled()
+      const began = performance.now()
+      const ask = async () => it.host.ask('ipfilter', 'it').check(here)
+      while (it.status().state === 'ready') await ask().catch(() => sleep(1))
+      expect(performance.now() - began).toBeLessThan(10_000)
+      expect(it.status().reason).toMatchObject({
+        code: 'hung',
+        message: expect.stringMatching(/answered no call for 9 seconds/),
+      })
+    },
+  )
 
   it.skipIf(!linux)('(eats-memory) meets its limit and not ours', async () => {
     const entry = await misbehaving('eats-memory', { limits: { memoryBytes: 150 << 20 } })
@@ -271,6 +292,37 @@ describe('stopping a plugin', () => {
     await expect(filter?.api.check(here)).rejects.toMatchObject({ code: 'stopped' })
     expect(await call).toEqual({ allowed: true })
     await closing
+  })
+
+  it.skipIf(!linux)('is final, however often it is restarted at the same time', async () => {
+    const entry = await misbehaving('polite')
+    await using it = await openTestHost([entry])
+    await it.host.settled()
+    const restarts = Array.from({ length: 4 }, () => it.host.restart('it'))
+    await it.until(({ state }) => state !== 'ready')
+    restarts.push(it.host.restart('it'))
+    await it.host.close()
+    await Promise.all(restarts)
+    expect(await pluginProcesses()).toEqual([])
+    expect(it.status().state).toBe('stopped')
+  })
+
+  it.skipIf(!linux)('leaves one process after many restarts at once', async () => {
+    await using it = await openTestHost([await misbehaving('polite')])
+    await it.host.settled()
+    await Promise.all(Array.from({ length: 5 }, () => it.host.restart('it')))
+    expect(it.status().state).toBe('ready')
+    expect(await pluginProcesses()).toEqual([it.status().pid])
+  })
+
+  it.skipIf(!linux)('of a replaced plugin is final too', async () => {
+    const entry = await misbehaving('polite')
+    await using it = await openTestHost([entry])
+    await it.host.settled()
+    const replaced = it.host.reload([{ ...entry, callTimeoutMs: 1234 }])
+    const restarted = it.host.restart('it')
+    await Promise.all([replaced, restarted])
+    expect(await pluginProcesses()).toEqual([it.status().pid])
   })
 
   it('stops a plugin that is just starting', async () => {

@@ -7,13 +7,15 @@ import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
 const tests = join(import.meta.dirname, '..')
 const page = readFileSync(join(tests, '../docs/plugin-protocol.md'), 'utf8')
-const rows = [...page.matchAll(/^\| ([HP]\d\d) +\| ([^|]+)\| (.+) \|$/gm)].map(
+const rows = [...page.matchAll(/^\| ([HP]\d\d|[FS]-\d+) +\| ([^|]+)\| (.+) \|$/gm)].map(
   ([, id = '', , shown = '']) => [id, shown] as const,
 )
 
 describe('the page about the protocol', () => {
   it('has every row of the checklist', () => {
-    const wanted = [...numbered('H', 64), ...numbered('P', 42)]
+    const faults = [1, 2, 3, 4, 5, 6, 7, 8, 9, 15].map((number) => `F-${number}`)
+    const attacks = Array.from({ length: 17 }, (_, index) => `S-${index + 54}`)
+    const wanted = [...numbered('H', 64), ...numbered('P', 42), ...faults, ...attacks]
     expect(rows.map(([id]) => id)).toEqual(wanted)
   })
 
