@@ -81,7 +81,8 @@ export async function pluginProcesses(): Promise<number[]> {
         const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
         const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
         if (parent !== String(process.pid) || state === 'Z') return false
-        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('/proc/self/fd/3')
+        // A sealed copy, or a private one.
+        return /\/proc\/self\/fd\/3|\/run\/copy-/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1'))
       } catch {
         return false
       }
