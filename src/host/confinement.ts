@@ -24,24 +24,27 @@ interface Command {
 }
 
 /**
- * What an entry asks for, or undefined when it asks for nothing. Throws `cannot-confine` where this server or this
- * program cannot keep it: a plugin never runs with more than its entry allows.
+ * What an entry asks for; undefined where nothing is asked and the machine has no way to confine. Throws
+ * `cannot-confine` where this server or this program cannot keep it: a plugin never has more than its entry allows.
+ *
+ * One that asks for nothing still leaves no core file where that can be had: it would hold passwords and secrets.
  */
 export function confinementOf(entry: PluginEntry, program: VerifiedProgram): Confinement | undefined {
   const { name, runAs, limits } = entry
   const { files, processes } = limits ?? {}
   const user = runAs === undefined ? undefined : systemUser(runAs, name)
   const asked = { ...(user && { user }), ...(files && { files }), ...(processes && { processes }) }
-  if (Object.keys(asked).length === 0) return undefined
+  const missing = [setpriv, prlimit].find((tool) => !existsSync(tool))
+  if (Object.keys(asked).length === 0)
+    return missing === undefined && process.platform === 'linux' && !isCalledByName(program) ? {} : undefined
   if (user !== undefined) requireAbleToBe(user, entry, program)
   if (isCalledByName(program))
     throw cannot(
       name,
       'a sealed interpreter has to keep the name it is called by, and setpriv passes none on',
     )
-  for (const tool of [setpriv, prlimit]) {
-    if (!existsSync(tool)) throw cannot(name, `there is no "${tool}" on this machine (package util-linux)`)
-  }
+  if (missing !== undefined)
+    throw cannot(name, `there is no "${missing}" on this machine (package util-linux)`)
   return asked
 }
 
@@ -56,7 +59,7 @@ export function userOptions({ user }: Confinement): readonly string[] {
   return [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--no-new-privs']
 }
 
-/** The command, started through `prlimit` where it is limited. A confined process leaves no core file either. */
+/** The command, started through `prlimit`, by which the process leaves no core file. */
 export function limitedCommand({ files, processes }: Confinement, { command, args }: Command): Command {
   const limits = [
     ...(files === undefined ? [] : [`--nofile=${files}:${files}`]),

@@ -75,6 +75,19 @@ describe('a plugin that runs as another user (S-65)', () => {
   })
 })
 
+describe('a plugin that asks for nothing', () => {
+  it.skipIf(why !== '')(`leaves no core file, and has what the server has (S-69)${why}`, async () => {
+    await using it = await openTestHost([await misbehaving('polite')])
+    await it.host.settled()
+    const limitsOf = (pid: number | string) => readFileSync(`/proc/${pid}/limits`, 'latin1').split('\n')
+    const [own, its] = [limitsOf('self'), limitsOf(it.status().pid ?? 0)]
+    expect(its.find((line) => line.startsWith('Max core'))).toMatch(/^Max core file size\s+0\s+0\s/)
+    expect(its.filter((line) => !line.startsWith('Max core'))).toEqual(
+      own.filter((line) => !line.startsWith('Max core')),
+    )
+  })
+})
+
 describe('a plugin with limits', () => {
   it.skipIf(why !== '')(`has them, and leaves no core file${why}`, async () => {
     const limits = { files: 100, ...(asRoot && { processes: 60 }) }
