@@ -1147,7 +1147,7 @@ export const serverSchema = {
           },
           "unknown_status": {
             "type": "string",
-            "description": "How to read a reply with status UNKNOWN, for who knows the plugin.",
+            "description": "How to read a reply with status UNKNOWN, for who knows the plugin: as a no for certain, or as a failure.",
             "enum": [
               "refusal",
               "failure"

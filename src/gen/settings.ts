@@ -58,7 +58,7 @@ export interface PluginSettings {
   readonly when_down?: "refuse" | "allow" | "next"
   /** When an auth plugin refuses: refuse, or ask the next one. */
   readonly when_refused?: "refuse" | "next"
-  /** How to read a reply with status UNKNOWN, for who knows the plugin. */
+  /** How to read a reply with status UNKNOWN, for who knows the plugin: as a no for certain, or as a failure. */
   readonly unknown_status?: "refusal" | "failure"
   /** Time for one call; by default 5 seconds for auth and ipfilter, 20 for kms and notifier. */
   readonly call_timeout?: number | string

@@ -5,7 +5,7 @@ import type { Reading } from './slot.ts'
 
 /**
  * Asks a plugin whose "no" is an answer. Undefined when it agreed; throws when it could not answer. UNKNOWN refuses
- * this once, without certainty, unless the reading says that it is a failure.
+ * this once, without certainty, unless the reading says which of the two it is.
  */
 export async function refusalOrValue<T>(ask: Promise<T>, reading: Reading): Promise<Answer<T>> {
   try {
@@ -15,6 +15,7 @@ export async function refusalOrValue<T>(ask: Promise<T>, reading: Reading): Prom
     if (error.code === 'refused') return { refusal: { reason: textOf(error), certain: true } }
     if (error.code !== 'refused-or-failed') throw error
     if (reading.unknownStatus === 'failure') throw asFailure(error)
+    if (reading.unknownStatus === 'refusal') return { refusal: { reason: textOf(error), certain: true } }
     return { refusal: { reason: `Refused or failed: ${textOf(error)}`, certain: false } }
   }
 }

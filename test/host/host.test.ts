@@ -333,6 +333,15 @@ describe('those who ask plugins', () => {
     })
   })
 
+  it('read UNKNOWN as a no for certain where the entry says so', async () => {
+    await using it = await openTestHost([await misbehaving('polite', { unknownStatus: 'refusal' })])
+    await it.host.settled()
+    const [filter] = addressFilters(it.host)
+    expect(await filter?.filter.check({ ...here, address: '11.1.1.1' })).toEqual({
+      ...{ allowed: false, reason: 'who knows', certain: true },
+    })
+  })
+
   it('lose a dialogue with the process that began it', async () => {
     await using it = await openTestHost([await misbehaving('dialogue', { type: 'auth', scope: 4 })])
     await it.host.settled()

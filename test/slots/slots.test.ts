@@ -115,6 +115,17 @@ describe('an auth plugin', () => {
     await expect(known.api.checkPassword(attempt)).rejects.toMatchObject({ code: 'failed' })
   })
 
+  it('refuses with certainty by UNKNOWN where the admin says that it is a refusal', async () => {
+    const unknown: Authenticator = {
+      async checkPassword() {
+        return { granted: false, reason: 'wrong password', certain: false }
+      },
+    }
+    await using served = await openTestPlugin('auth', unknown, { unknownStatus: 'refusal' })
+    const verdict = await served.api.checkPassword(attempt)
+    expect(verdict).toEqual({ granted: false, reason: 'wrong password', certain: true })
+  })
+
   it('fails, and does not refuse, when its code throws', async () => {
     await using served = await openTestPlugin('auth', {
       async checkPassword() {
@@ -263,7 +274,7 @@ describe('a notifier', () => {
     await using failing = await openTestPlugin('notifier', unclear, { unknownStatus: 'failure' })
     await expect(failing.api.notifyFile(notice)).rejects.toMatchObject({ code: 'failed' })
     await using refusing = await openTestPlugin('notifier', unclear, { unknownStatus: 'refusal' })
-    await expect(refusing.api.notifyFile(notice)).resolves.toMatchObject({ certain: false })
+    await expect(refusing.api.notifyFile(notice)).resolves.toEqual({ reason: 'hm', certain: true })
   })
 })
 
