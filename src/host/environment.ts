@@ -7,6 +7,8 @@ export interface EnvironmentRules {
   readonly envPrefix: string
   /** Further names, exactly. */
   readonly envVars: readonly string[]
+  /** Its bytes are not verified anyway: an entry under development in a server started for that. Default false. */
+  readonly unverified?: boolean
 }
 
 type Variables = Readonly<Record<string, string | undefined>>
@@ -24,11 +26,12 @@ export function pluginEnvironment(
   protocol: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const named = new Set(rules.envVars)
+  const withheld = new Set(withheldNames(rules, own))
   const prefix = prefixOf(rules)
   const allowed = Object.entries(own).filter(([name, value]) => {
-    if (value === undefined || name.startsWith('PLUGIN_') || bringsOtherCode(name)) return false
-    if (named.has(name)) return true
-    return prefix !== undefined && name.startsWith(prefix) && !weakens.has(name)
+    if (value === undefined || name.startsWith('PLUGIN_')) return false
+    if (named.has(name)) return !withheld.has(name)
+    return prefix !== undefined && name.startsWith(prefix) && !bringsOtherCode(name) && !weakens.has(name)
   })
   // The values are strings, as just checked.
   return { ...(Object.fromEntries(allowed) as Record<string, string>), ...protocol }
@@ -49,9 +52,13 @@ function prefixOf({ cmd, envPrefix }: EnvironmentRules): string | undefined {
 }
 
 /** The names that `envVars` asks for in vain, for a warning. */
-export function withheldNames({ envVars }: Pick<EnvironmentRules, 'envVars'>, own: Variables): string[] {
+export function withheldNames(
+  { envVars, unverified = false }: Pick<EnvironmentRules, 'envVars' | 'unverified'>,
+  own: Variables,
+): string[] {
   return envVars.filter(
-    (name) => own[name] !== undefined && (name.startsWith('PLUGIN_') || bringsOtherCode(name)),
+    (name) =>
+      own[name] !== undefined && (name.startsWith('PLUGIN_') || (!unverified && bringsOtherCode(name))),
   )
 }
 

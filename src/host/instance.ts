@@ -335,7 +335,9 @@ export class Instance<N extends SlotName = SlotName> {
       ...(lastExit !== undefined && { lastExit }),
     }
     if (warning !== undefined) this.#logger.warn('plugin not wholly verified', { warning })
-    const withheld = withheldNames({ envVars: this.#entry.envVars ?? [] }, this.#around.environment)
+    const { envVars = [], dev } = this.#entry
+    const unverified = dev === true && this.#around.allowDev
+    const withheld = withheldNames({ envVars, unverified }, this.#around.environment)
     if (withheld.length > 0)
       this.#logger.warn('variables not passed to plugin', {
         names: withheld,

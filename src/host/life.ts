@@ -35,6 +35,8 @@ export interface LifeSurroundings {
   /** The server's own environment. */
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly startTimeoutMs: number
+  /** Entries marked `dev` may run unverified. Default false. */
+  readonly allowDev?: boolean
   /** Stops the start. */
   readonly signal: AbortSignal
   /** Told each step of the start, with the time it took. */
@@ -98,12 +100,15 @@ function stepper({ clock, onStep }: LifeSurroundings): (step: StartStep) => void
 
 function environmentOf(
   entry: PluginEntry,
-  { environment }: LifeSurroundings,
+  { environment, allowDev }: LifeSurroundings,
   identity: Identity | undefined,
   sockets: SocketFolder,
 ): Record<string, string> {
   const slot = slots[entry.type]
-  const rules = { cmd: entry.cmd, envPrefix: entry.envPrefix ?? '', envVars: entry.envVars ?? [] }
+  const rules = {
+    ...{ cmd: entry.cmd, envPrefix: entry.envPrefix ?? '', envVars: entry.envVars ?? [] },
+    unverified: entry.dev === true && allowDev === true,
+  }
   const protocol = announcementVariables({
     cookie: slot.cookie,
     versions: slot.versions,

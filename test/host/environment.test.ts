@@ -51,6 +51,13 @@ describe('what a plugin sees of our environment', () => {
     expect(withheldNames({ envVars: named }, own)).toEqual(['LD_PRELOAD', 'NODE_OPTIONS'])
   })
 
+  it('has one that brings other code, a debugger for example, where nothing is verified anyway', () => {
+    const rules = { cmd: '/opt/x', envPrefix: 'none', envVars: ['NODE_OPTIONS'], unverified: true }
+    expect(pluginEnvironment(rules, own, protocol)).toHaveProperty('NODE_OPTIONS')
+    expect(pluginEnvironment({ ...rules, envVars: [] }, own, protocol)).toEqual(protocol)
+    expect(withheldNames(rules, own)).toEqual([])
+  })
+
   it('has one that weakens it only when it is named', () => {
     const rules = { cmd: '/opt/x', envPrefix: '*', envVars: [] }
     const mine = { SSLKEYLOGFILE: '/tmp/keys', NODE_EXTRA_CA_CERTS: '/etc/ca.pem' }

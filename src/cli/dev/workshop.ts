@@ -150,7 +150,8 @@ function entryOf(
     ...(program.interpreterSha256 !== undefined && { interpreter_sha256: program.interpreterSha256 }),
     ...{ settings, env_vars: [...environment, ...(inspect ? ['NODE_OPTIONS'] : [])] },
     log_level: 'debug',
-    ...(inspect && { call_timeout: '1h' }),
+    // A debugger comes by a variable that no verified program is given.
+    ...(inspect && { call_timeout: '1h', dev: true }),
     ...slotOptions(slot, scope),
   }
 }
