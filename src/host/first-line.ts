@@ -114,7 +114,16 @@ async function silent(
       'bad-handshake',
       `"${name}" closed its output before its first line, and goes on running${said(tail())}`,
     )
+  const refused = refusedBy(exit, tail())
+  if (refused !== undefined)
+    return new PluginError('not-executable', `Cannot start "${name}": the system says "${refused}"`)
   return new PluginError('exited', `"${name}" ended before its first line, ${exitText(exit)}${said(tail())}`)
+}
+
+/** Why the kernel did not run it, told by the program in between. */
+function refusedBy({ code }: ExitReport, tail: string): string | undefined {
+  if (code !== 126 && code !== 127) return undefined
+  return /^(?:setpriv|prlimit): failed to execute [^:]+: ([^|]+)$/.exec(tail)?.[1]
 }
 
 /** An exit as part of a sentence. */

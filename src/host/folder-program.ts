@@ -5,7 +5,7 @@ import { parseProgramManifest, type ProgramManifest } from './manifest.ts'
 import { openPrivateFolder } from './private-folder.ts'
 import { openCopy, type ProgramCopy } from './program-copy.ts'
 import { fileIn, programKindOf } from './program.ts'
-import { openSource, readManifest, requireDigest, withSourceFile } from './source-file.ts'
+import { openSource, readManifest, requireDigest, requireNative, withSourceFile } from './source-file.ts'
 import type { CopyWork, VerifiedProgram } from './verified-copy.ts'
 
 /** A folder: every file its manifest lists, copied into a private folder and run from there. */
@@ -25,6 +25,13 @@ export async function folderProgram(
   const main = { path: fileIn(copy.path, manifest.entry), sha256, close: () => copy.close() }
   if (interpreter !== undefined) return withInterpreter(work, interpreter, main, args)
   const kind = programKindOf(manifest.entry, copy.entryHead)
+  try {
+    if (kind.run === 'directly')
+      requireNative(copy.entryHead, work.entry.name, fileIn(folder, manifest.entry))
+  } catch (error) {
+    await copy.close()
+    throw error
+  }
   const node = kind.run === 'node'
   return {
     command: node ? process.execPath : main.path,

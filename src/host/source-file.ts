@@ -86,6 +86,26 @@ export function requireDigest(
   )
 }
 
+/**
+ * Throws when the bytes are no program of this system. Whatever starts programs hands such a file to a shell instead,
+ * which would make what it can of them.
+ */
+export function requireNative(head: Buffer, name: string, path: string): void {
+  if (process.platform !== 'linux') return
+  const refuse = (why: string): never => {
+    throw new PluginError('not-executable', `Cannot start "${name}": "${path}" ${why}`)
+  }
+  if (head.length < 20 || head.readUInt32BE(0) !== elf)
+    refuse('is neither a program of this system nor a script with a first line "#!"')
+  const machine = head[5] === 1 ? head.readUInt16LE(18) : head.readUInt16BE(18)
+  const own = machines[process.arch]
+  if (own !== undefined && machine !== own) refuse('was built for another processor')
+}
+
+/** The first four bytes of a program, and the number of this processor in it. */
+const elf = 0x7f454c46
+const machines: Readonly<Record<string, number>> = { x64: 62, arm64: 183 }
+
 /** Throws when nobody may execute the file. */
 export async function requireExecutable(handle: FileHandle, name: string, path: string): Promise<void> {
   const { mode } = await handle.stat()

@@ -4,7 +4,7 @@ import { digestOf, hashWhileReading, parseDigest, type Digest } from './checksum
 import { folderProgram, interpretedProgram } from './folder-program.ts'
 import { openCopy } from './program-copy.ts'
 import { programKindOf, programPlaceOf, type ProgramEntry } from './program.ts'
-import { openSource, readManifest, requireDigest, requireExecutable } from './source-file.ts'
+import { openSource, readManifest, requireDigest, requireExecutable, requireNative } from './source-file.ts'
 
 /** A program whose bytes are proven, ready to be started; `close` gives back what it holds. */
 export interface VerifiedProgram {
@@ -100,6 +100,7 @@ async function fileProgram(
     const kind = programKindOf(path, copy.head)
     const node = kind.run === 'node'
     if (!node) await requireExecutable(handle, entry.name, path)
+    if (kind.run === 'directly') requireNative(copy.head, entry.name, path)
     return {
       command: node ? process.execPath : copy.path,
       // Without the flag Node would look for the name behind the descriptor, which does not exist.

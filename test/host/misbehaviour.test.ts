@@ -1,9 +1,11 @@
-import { readFileSync, readdirSync } from 'node:fs'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { PluginErrorCode } from '../../src/base/errors.ts'
+import { digestOf } from '../../src/host/checksum.ts'
 import { isRunning, misbehaving, openTestHost, pluginProcesses } from '../helpers/plugin-host.ts'
+import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 
 const linux = process.platform === 'linux'
 const calm = { pace: { firstRestartMs: 60_000 } }
@@ -56,6 +58,23 @@ describe('a plugin that cannot start', () => {
       ({ level, message }) => level === 'error' && message !== 'plugin output',
     )
     expect(loud).toMatchObject([{ message: 'plugin is not running', fields: { plugin: 'it', code } }])
+  })
+
+  it.skipIf(!linux).each([
+    ['wrong format', 'MZ and something more', /is neither a program of this system nor a script/],
+    ['other processor', otherProcessor(), /was built for another processor/],
+    ['missing interpreter', '#!/no/such/interpreter\n', /the system says ".*(?:No such file|ENOENT).*"/],
+  ])('(%s) has the reason of the system', async (_what, text, says) => {
+    using folder = temporaryDirectory()
+    const cmd = folder.file('program')
+    writeFileSync(cmd, text, { encoding: 'latin1', mode: 0o755 })
+    const entry = await misbehaving('', { cmd, sha256sum: digestOf(Buffer.from(text, 'latin1')) })
+    await using it = await openTestHost([entry], calm)
+    await it.host.settled()
+    expect(it.status().reason).toMatchObject({
+      code: 'not-executable',
+      message: expect.stringMatching(says),
+    })
   })
 
   it.skipIf(!linux)(
@@ -334,3 +353,11 @@ describe('stopping a plugin', () => {
     expect(it.status().state).toBe('stopped')
   })
 })
+
+/** The head of a program for a processor that nobody has. */
+function otherProcessor(): string {
+  const head = Buffer.alloc(64)
+  head.write('\u007fELF\u0002\u0001\u0001', 'latin1')
+  head.writeUInt16LE(0xfefe, 18)
+  return head.toString('latin1')
+}
