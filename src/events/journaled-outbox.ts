@@ -79,7 +79,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   #later = ''
   #nextNumber = 0
   #numbersLeft = 0
-  #taking: Promise<void> | undefined
+  #taking = false
   #moving: Promise<boolean> | undefined
   #planned: (() => void) | undefined
   #arrivals: WrittenEvent[] = []
@@ -266,11 +266,13 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     this.#nextNumber += 1
     this.#numbersLeft -= 1
     // The last ones of a block go through the database until there is a new block, so none is waited for.
-    if (this.#numbersLeft === numbersAtOnce / 2 || this.#numbersLeft === 0) {
-      this.#taking ??= this.#takeNumbers()
-        .catch((error: unknown) => this.#options.log.error('no numbers for events', { error }))
-        .finally(() => (this.#taking = undefined))
-    }
+    if (this.#taking || (this.#numbersLeft !== numbersAtOnce / 2 && this.#numbersLeft !== 0)) return
+    this.#taking = true
+    this.#takeNumbers()
+      .catch((error: unknown) => this.#options.log.error('no numbers for events', { error }))
+      .finally(() => {
+        this.#taking = false
+      })
   }
 
   async #takeNumbers(): Promise<void> {

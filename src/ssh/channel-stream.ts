@@ -160,7 +160,7 @@ export class ChannelStream implements ByteStream {
 
   /** Packets side by side where the socket's output lies, with the data still to come. */
   lend(length: number): StreamRoom | 'later' | undefined {
-    const { transport, allocate } = this.#link
+    const { transport } = this.#link
     if (this.#closed || this.#ending !== undefined || this.#queue.length > 0) return undefined
     this.#flushGathered()
     if (this.#windowOut < length || !this.#mayWrite()) return this.#askForRoom(length)
@@ -170,7 +170,7 @@ export class ChannelStream implements ByteStream {
     for (let done = 0; done < length; done += each)
       total += transport.packetBytes(dataHeader + Math.min(each, length - done))
     if (total === 0 || total > slabBytes || length / each > packetsPerTurn) return undefined
-    const memory = allocate(total)
+    const memory = this.#link.allocate(total)
     let at = 0
     for (let done = 0; done < length; done += each) {
       const size = Math.min(each, length - done)

@@ -170,12 +170,12 @@ describe('an encrypted file', () => {
     })
     const file = await backend.open(at('/f'), intent())
     let turns = 0
-    let filled = false
+    const filled = new AbortController()
     const others = (async () => {
-      for (; !filled; turns += 1) await new Promise(setImmediate)
+      for (; !filled.signal.aborted; turns += 1) await new Promise(setImmediate)
     })()
     await file.change({ size: 256 * 2 ** 20 })
-    filled = true
+    filled.abort()
     await others
     // 4,096 chunks, 64 in a turn at most.
     expect(turns).toBeGreaterThanOrEqual(60)
