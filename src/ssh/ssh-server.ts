@@ -129,8 +129,8 @@ export interface SshServer {
 }
 
 const mostChannels = 10
-/** Kept while nobody needs them: 8.5 MiB. */
-const pooledPackets = 32
+/** Kept while nobody needs them: 2 MiB. */
+const pooledPackets = 8
 /** Kept while nobody needs them: 4 MiB. */
 const pooledReads = 8
 const sweepMs = 500
