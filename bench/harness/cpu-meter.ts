@@ -10,14 +10,15 @@ export interface CpuMeter {
   close(): void
 }
 
-/** Meters the process `pid` and everything it starts from now on. */
+/** Meters the process `pid` with everything that it has started and starts from now on. */
 export function meterProcess(pid: number, name: string): CpuMeter {
   for (const [root, file, unit] of groups) {
     if (!existsSync(root)) continue
     const group = join(root, `sftpgo-ts-bench-${process.pid}-${name}`)
     try {
       mkdirSync(group, { recursive: true })
-      appendFileSync(join(group, 'cgroup.procs'), String(pid))
+      // Its plugins run already and belong to it.
+      for (const one of familyOf(pid)) appendFileSync(join(group, 'cgroup.procs'), String(one))
       const read = (): number => secondsIn(readFileSync(join(group, file), 'utf8'), unit)
       const before = read()
       return { how: 'control group', seconds: () => read() - before, close: () => removeGroup(root, group) }
@@ -33,6 +34,12 @@ const groups = [
   ['/sys/fs/cgroup/cpuacct', 'cpuacct.usage', 1e9],
   ['/sys/fs/cgroup', 'cpu.stat', 1e6],
 ] as const
+
+/** The process and all that come from it. */
+function familyOf(pid: number): number[] {
+  const children = readIfThere(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
+  return [pid, ...children.flatMap(familyOf)]
+}
 
 function secondsIn(text: string, unit: number): number {
   const usage = /usage_usec (\d+)/.exec(text)?.[1] ?? text.trim()
@@ -82,9 +89,9 @@ function treeSeconds(root: number): number {
 
 /** Memory of the process and its children, shared pages counted by share, in bytes. */
 export function memoryOf(pid: number): number {
-  const own = /^Pss:\s+(\d+) kB/m.exec(readIfThere(`/proc/${pid}/smaps_rollup`))?.[1] ?? '0'
-  const children = readIfThere(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
-  return Number(own) * 1024 + children.reduce((total, child) => total + memoryOf(child), 0)
+  const own = (one: number): number =>
+    Number(/^Pss:\s+(\d+) kB/m.exec(readIfThere(`/proc/${one}/smaps_rollup`))?.[1] ?? '0') * 1024
+  return familyOf(pid).reduce((total, one) => total + own(one), 0)
 }
 
 function readIfThere(file: string): string {
