@@ -101,7 +101,8 @@ function isAlive({ pid, started, boot }: Holder): boolean {
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false
   }
-  return started === startOf(pid)
+  // Killed and not yet waited for by its parent: it holds nothing any more, and in a container it may stay so for ever.
+  return started === startOf(pid) && statOf(pid)[0] !== 'Z'
 }
 
 function holderOf(text: string | undefined): Holder | undefined {
@@ -119,8 +120,13 @@ function holderOf(text: string | undefined): Holder | undefined {
 
 /** The start time in the kernel's ticks: the 22nd field of the process's stat line, counted after its name. */
 function startOf(pid: number): string {
+  return statOf(pid)[19] ?? ''
+}
+
+/** The stat line of a process from its third field, the state, on; empty where the kernel does not say. */
+function statOf(pid: number): readonly string[] {
   const stat = readOr(`/proc/${pid}/stat`) ?? ''
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 function bootId(): string {
