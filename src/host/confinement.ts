@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { PluginError } from '../base/errors.ts'
 import type { PluginEntry } from './plugin-entry.ts'
 import type { VerifiedProgram } from './verified-copy.ts'
@@ -29,22 +29,23 @@ interface Command {
  *
  * One that asks for nothing still leaves no core file where that can be had: it would hold passwords and secrets.
  */
-export function confinementOf(entry: PluginEntry, program: VerifiedProgram): Confinement | undefined {
+export function confinementOf(
+  entry: PluginEntry,
+  program: VerifiedProgram,
+  possible: boolean,
+): Confinement | undefined {
   const { name, runAs, limits } = entry
   const { files, processes } = limits ?? {}
   const user = runAs === undefined ? undefined : systemUser(runAs, name)
   const asked = { ...(user && { user }), ...(files && { files }), ...(processes && { processes }) }
-  const missing = [setpriv, prlimit].find((tool) => !existsSync(tool))
-  if (Object.keys(asked).length === 0)
-    return missing === undefined && process.platform === 'linux' && !isCalledByName(program) ? {} : undefined
+  if (Object.keys(asked).length === 0) return possible && !isCalledByName(program) ? {} : undefined
   if (user !== undefined) requireAbleToBe(user, entry, program)
   if (isCalledByName(program))
     throw cannot(
       name,
       'a sealed interpreter has to keep the name it is called by, and setpriv passes none on',
     )
-  if (missing !== undefined)
-    throw cannot(name, `there is no "${missing}" on this machine (package util-linux)`)
+  if (!possible) throw cannot(name, 'setpriv and prlimit (package util-linux) do not both work here')
   return asked
 }
 
@@ -68,7 +69,6 @@ export function limitedCommand({ files, processes }: Confinement, { command, arg
   return { command: prlimit, args: ['--core=0:0', ...limits, '--', command, ...args] }
 }
 
-const setpriv = '/usr/bin/setpriv'
 const prlimit = '/usr/bin/prlimit'
 
 function requireAbleToBe(user: SystemUser, { name }: PluginEntry, { runsFrom }: VerifiedProgram): void {

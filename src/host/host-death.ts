@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { limitedCommand } from './confinement.ts'
 
 /**
  * Makes plugins end when the server does, however it ends.
@@ -9,11 +10,13 @@ import { existsSync } from 'node:fs'
  */
 export interface HostDeath {
   readonly way: HostDeathWay
+  /** Whether processes can be started through `setpriv` and `prlimit` here. */
+  readonly limits: boolean
   /** What to spawn so that `command` dies with us. A caller that needs `argv0` kept does not wrap. */
   wrap(
     command: string,
     args: readonly string[],
-    /** Further options of `setpriv`; with some, it is used wherever it is. */
+    /** Further options of `setpriv`, where `limits` says that there is one. */
     options?: readonly string[],
   ): { readonly command: string; readonly args: readonly string[] }
   /** This process group has to go when we do. */
@@ -29,18 +32,25 @@ export type HostDeathWay = 'setpriv and watcher' | 'watcher'
 /** Finds out what works here and starts the watcher. */
 export async function openHostDeath(): Promise<HostDeath> {
   const setpriv = await workingSetpriv()
+  const limits =
+    setpriv !== undefined && (await runs(setpriv, ['--', ...limited('/bin/sh', ['-c', 'exit 0'])]))
   const watcher = createWatcher()
   return {
     way: setpriv === undefined ? 'watcher' : 'setpriv and watcher',
+    limits,
     wrap(command, args, options = []) {
-      if (setpriv === undefined && options.length === 0) return { command, args }
-      const signal = setpriv === undefined ? [] : ['--pdeathsig', 'KILL']
-      return { command: setpriv ?? '/usr/bin/setpriv', args: [...options, ...signal, '--', command, ...args] }
+      if (setpriv === undefined) return { command, args }
+      return { command: setpriv, args: [...options, '--pdeathsig', 'KILL', '--', command, ...args] }
     },
     watch: (group) => watcher.say('add', group),
     forget: (group) => watcher.say('del', group),
     close: () => watcher.close(),
   }
+}
+
+function limited(command: string, args: readonly string[]): readonly string[] {
+  const inner = limitedCommand({}, { command, args })
+  return [inner.command, ...inner.args]
 }
 
 /** The path of a `setpriv` that knows the option (busybox has one that does not). */

@@ -65,7 +65,7 @@ export async function beginLife(
   const sockets = await openSocketFolder()
   let process: PluginProcess | undefined
   try {
-    const confinement = confinementOf(entry, program)
+    const confinement = confinementOf(entry, program, around.hostDeath.limits)
     // Who is somebody else could not make a socket in a folder of ours.
     if (confinement?.user !== undefined) await chown(sockets.path, confinement.user.uid, confinement.user.gid)
     const environment = environmentOf(entry, around, identity, sockets)

@@ -104,7 +104,7 @@ async function whatItSays(program: Awaited<ReturnType<typeof verifiedCopy>>): Pr
     environment: {},
     output,
     hostDeath: {
-      way: 'watcher',
+      ...{ way: 'watcher', limits: false },
       wrap: (command, args) => ({ command, args }),
       watch() {},
       forget() {},

@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { transformSync } from 'esbuild'
+import { buildSync } from 'esbuild'
 import { describe, expect, it } from 'vitest'
-import { writeFileSync } from 'node:fs'
 import { workingSetpriv } from '../../src/host/host-death.ts'
 import { openProcessRecords, startTimeOf } from '../../src/host/process-record.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
@@ -104,9 +103,11 @@ describe('a plugin whose host was killed', () => {
 
 /** The module as JavaScript: the host of this test runs outside the test runner. */
 function compiled(folder: string): string {
-  const source = readFileSync(join(import.meta.dirname, '../../src/host/host-death.ts'), 'utf8')
   const path = join(folder, 'host-death.mjs')
-  writeFileSync(path, transformSync(source, { loader: 'ts', format: 'esm' }).code)
+  buildSync({
+    entryPoints: [join(import.meta.dirname, '../../src/host/host-death.ts')],
+    ...{ outfile: path, bundle: true, platform: 'node', format: 'esm' },
+  })
   return path
 }
 
