@@ -12,7 +12,7 @@ const quietly = ['--no-fund', '--no-audit', '--ignore-scripts', '--prefer-offlin
 
 it.skipIf(withoutOpenSsh !== undefined)(
   `leads from an empty folder to a login that a new plugin answers by three commands and one edit, and on to a package, within five minutes${withoutOpenSsh === undefined ? '' : ` (skipped: no ${withoutOpenSsh})`}`,
-  { timeout: 300_000 },
+  { timeout: 600_000 },
   async ({ skip }) => {
     using folder = temporaryDirectory()
     const product = installProduct(folder.path)
@@ -82,7 +82,7 @@ it.skipIf(withoutOpenSsh !== undefined)(
 /** Packs this product and installs it as a stranger would; undefined where there is no registry. */
 function installProduct(folder: string): string | undefined {
   const npm = (cwd: string, ...args: readonly string[]): SpawnSyncReturns<string> =>
-    spawnSync('npm', args, { cwd, encoding: 'utf8', timeout: 120_000 })
+    spawnSync('npm', args, { cwd, encoding: 'utf8', timeout: 280_000 })
   const packed = npm(process.cwd(), 'pack', '--ignore-scripts', '--pack-destination', folder)
   expect(packed.status, packed.stderr).toBe(0)
   const archive = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? ''
