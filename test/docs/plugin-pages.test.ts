@@ -34,7 +34,7 @@ describe('the guide for plugins', () => {
     }
   })
 
-  it.each(pages)('(%s) does what it says', { timeout: 120_000 }, async (page) => {
+  it.each(pages)('(%s) does what it says', { timeout: 240_000 }, async (page) => {
     const snippets = snippetsOf(readFileSync(join(guide, page), 'utf8'))
     using folder = workplace()
     let printed = ''
@@ -102,7 +102,7 @@ function shell(
     ACME_PASSPHRASE: 'a passphrase',
   }
   return new Promise((settle) => {
-    const child = spawn('sh', ['-e'], { cwd: folder.path, env, timeout: 60_000 })
+    const child = spawn('sh', ['-e'], { cwd: folder.path, env, timeout: 120_000 })
     let output = ''
     const add = (text: Buffer): void => {
       output += text.toString('utf8')
