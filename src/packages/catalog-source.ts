@@ -6,6 +6,7 @@ import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ReadableStream } from 'node:stream/web'
 import { messageOf, PackageError } from '../base/errors.ts'
+import { largestIndexBytes } from './catalog-index.ts'
 
 /** A place that holds a catalog's files: nothing runs there. Every failure to reach it is `unreachable`. */
 export interface CatalogSource {
@@ -67,23 +68,28 @@ function folderSource(root: string): CatalogSource {
   }
 }
 
-function webSource(base: string, headers: () => Record<string, string> = () => ({})): CatalogSource {
-  const get = async (file: string): Promise<Response> => {
+/** An index is small: a catalog that takes longer for it is as good as away. */
+const indexTimeoutMs = 30_000
+/** An archive of the largest size still comes through a slow line. */
+const archiveTimeoutMs = 600_000
+
+function webSource(base: string): CatalogSource {
+  const get = async (file: string, timeoutMs: number): Promise<Response> => {
     const url = new URL(file, base)
     try {
-      return await fetch(url, { headers: headers(), signal: AbortSignal.timeout(60_000), redirect: 'follow' })
+      return await fetch(url, { signal: AbortSignal.timeout(timeoutMs) })
     } catch (error) {
       throw unreachable(url.href, error)
     }
   }
   return {
     async read(file, mostBytes) {
-      const response = await get(file)
+      const response = await get(file, mostBytes > largestIndexBytes ? archiveTimeoutMs : indexTimeoutMs)
       if (response.status === 404) return undefined
       return collect(file, accepted(response), mostBytes)
     },
     async fetch(file, target, mostBytes) {
-      const response = accepted(await get(file))
+      const response = accepted(await get(file, archiveTimeoutMs))
       try {
         await pipeline(
           Readable.fromWeb(bodyOf(response)),
