@@ -102,12 +102,14 @@ export class JournaledOutbox implements EventNotes, RelayStore {
       if (record[0] === 'told') told.set(record[1], (told.get(record[1]) ?? new Set()).add(record[2]))
       else if (record[0] !== 'intent') ended.add(record[1])
     }
-    const writes: Soon<unknown>[] = []
+    const writes: Promise<unknown>[] = []
     // Asked for in order, so written in order.
     for (const record of records) {
       if (record[0] === 'event') writes.push(this.#restore(record, told.get(record[1])))
       else if (record[0] === 'intent' && !ended.has(record[1]))
-        writes.push(store.intend(record[1], { check: record[3], event: record[4] }, record[2]))
+        writes.push(
+          Promise.resolve(store.intend(record[1], { check: record[3], event: record[4] }, record[2])),
+        )
     }
     await Promise.all(writes)
     this.#openJournal().replace('')
