@@ -44,6 +44,8 @@ interface YoungEvent {
 const moveAfterMs = 100
 const retryMs = 1_000
 const mostInMove = 500
+/** Beyond this whoever writes down waits for the database, as long as it takes anything. */
+const manyYoung = 4_000
 /** Beyond this the database has not kept up for long, and nothing new is taken. */
 const mostYoung = 20_000
 const mostJournalBytes = 256 * 1024 * 1024
@@ -81,6 +83,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   #numbersLeft = 0
   #taking = false
   #moving: Promise<boolean> | undefined
+  #movesGo = true
   #planned: (() => void) | undefined
   #arrivals: WrittenEvent[] = []
   #rewrittenBytes = 0
@@ -147,6 +150,11 @@ export class JournaledOutbox implements EventNotes, RelayStore {
 
   add(id: string, event: ServerEvent, createdMs = this.#options.clock.now()): Soon<void> {
     if (!this.#ready) return this.#options.store.add(id, event, createdMs)
+    if (this.#young.size < manyYoung || !this.#movesGo) return this.#addNow(id, event, createdMs)
+    return this.#move().then(() => this.#addNow(id, event, createdMs))
+  }
+
+  #addNow(id: string, event: ServerEvent, createdMs: number): Soon<void> {
     const owed = this.#owedTo(event)
     if (owed.length === 0) return this.forgetIntent(id)
     const seq = this.#nextNumber
@@ -320,6 +328,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
       },
     )
     const done = went.then((taken) => {
+      this.#movesGo = taken
       for (const young of batch) {
         young.moving = undefined
         if (taken) this.#young.delete(young.row.seq)

@@ -57,8 +57,8 @@ process.once('SIGTERM', () => stopping.abort())
 await Promise.all(Array.from({ length: Number(sessionCount) }, (_, session) => work(session)))
 if (!stopping.signal.aborted) {
   // Nothing is killed: everything is told before the end.
-  const owed = database.query('select 1 as one from delivery limit 1')
-  while (owed.get() !== undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+  while (events.status().notifiers.some(({ waiting }) => waiting > 0))
+    await new Promise((resolve) => setTimeout(resolve, 5))
 }
 await events.close()
 journal.close()
