@@ -8,6 +8,8 @@ export interface BudgetOptions {
   readonly clock: Clock
   /** Bytes of the database that are in use at most. */
   readonly mostBytes: number
+  /** Bytes that are on their way there. Default none. */
+  readonly underwayBytes?: () => number
 }
 
 /** The room that events take. */
@@ -30,7 +32,7 @@ const leastReserveBytes = 2 ** 20
 const freshMs = 50
 
 /** Watches how much of the database is in use. */
-export function createBudget({ database, clock, mostBytes }: BudgetOptions): Budget {
+export function createBudget({ database, clock, mostBytes, underwayBytes = () => 0 }: BudgetOptions): Budget {
   const usage = database.query<{ used: number }>(
     `select (page_count - freelist_count) * page_size as used
       from pragma_page_count, pragma_freelist_count, pragma_page_size`,
@@ -42,7 +44,7 @@ export function createBudget({ database, clock, mostBytes }: BudgetOptions): Bud
     lookedAt = clock.monotonic()
     return used
   }
-  const usedNow = (): number => (clock.monotonic() - lookedAt < freshMs ? used : look())
+  const usedNow = (): number => underwayBytes() + (clock.monotonic() - lookedAt < freshMs ? used : look())
   const admit = (most: number): void => {
     if (usedNow() <= most) return
     throw new FileError('no-space', 'Cannot write an event down: the disk budget of events is used up')

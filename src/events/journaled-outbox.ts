@@ -84,6 +84,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   #taking = false
   #moving: Promise<boolean> | undefined
   #movesGo = true
+  #youngBytes = 0
   #planned: (() => void) | undefined
   #arrivals: WrittenEvent[] = []
   #rewrittenBytes = 0
@@ -92,6 +93,11 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   constructor(options: JournaledOutboxOptions) {
     this.#options = options
     this.#waitingBetween = options.database.query<{ n: number }>(sql.waitingBetween)
+  }
+
+  /** Roughly what the database will grow by. */
+  get youngBytes(): number {
+    return this.#youngBytes
   }
 
   /** Moves what an earlier life left into the database. Before anything new is written down. */
@@ -163,6 +169,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     this.#append(line)
     this.#countNumber()
     const row: OwedRow = { seq, id, stream: streamOf(event), createdMs, payload, attempts: 0 }
+    this.#youngBytes += line.length
     this.#young.set(seq, { row, line, action: actionOf(event), owed: new Set(owed), moving: undefined })
     this.#intents.delete(id)
     this.#planMove(moveAfterMs)
@@ -331,7 +338,9 @@ export class JournaledOutbox implements EventNotes, RelayStore {
       this.#movesGo = taken
       for (const young of batch) {
         young.moving = undefined
-        if (taken) this.#young.delete(young.row.seq)
+        if (!taken) continue
+        this.#young.delete(young.row.seq)
+        this.#youngBytes -= young.line.length
       }
       this.#tidy()
     })

@@ -142,7 +142,11 @@ class DatabaseEventLog implements OpenEventLog {
     this.#notes = this.#journaled ?? this.#outbox
     this.#relays = createRelays({ ...around, store: this.#journaled ?? this.#outbox })
     this.#unwritten = createUnwritten(this.#clock, (id, event, at) => this.#notes.add(id, event, at))
-    this.#budget = createBudget({ ...around, mostBytes: settings.diskBudgetBytes ?? 2 ** 30 })
+    this.#budget = createBudget({
+      ...around,
+      mostBytes: settings.diskBudgetBytes ?? 2 ** 30,
+      underwayBytes: () => this.#journaled?.youngBytes ?? 0,
+    })
     this.#retention = this.#tells
       ? startRetention({
           ...around,

@@ -193,7 +193,7 @@ function keepConnected() {
           },
         })
         notifier = failpoints.inNotifier(
-          slots.notifier.connect(channel.caller(slots.notifier.service, { timeoutMs: 2_000 })),
+          slots.notifier.connect(channel.caller(slots.notifier.service, { timeoutMs: 20_000 })),
         )
         void channel.closed.then(() => {
           notifier = undefined
