@@ -255,6 +255,11 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/kms-rotate.ts')).kmsRotate,
   },
   {
+    words: 'kms rewrap',
+    summary: 'Give encrypted files to a passphrase that was changed, without encrypting them anew',
+    load: async () => (await import('./commands/kms-rewrap.ts')).kmsRewrap,
+  },
+  {
     words: 'kms rehearse',
     summary: 'Try whether every secret and some encrypted files can still be opened',
     load: async () => (await import('./commands/kms-rehearse.ts')).kmsRehearse,

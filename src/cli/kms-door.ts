@@ -7,10 +7,13 @@ import { findServer } from './ask-server.ts'
 import { CommandError } from './command.ts'
 import { exitCodes } from './exit-codes.ts'
 
+/** A round that keepers are needed for. */
+export type KmsOperation = 'kms rotate' | 'kms rehearse' | 'kms rewrap'
+
 /** Runs a round over the stored secrets: in the running server, or on the database where none runs. */
 export async function runKms(
   configFile: string,
-  operation: 'kms rotate' | 'kms rehearse',
+  operation: KmsOperation,
   input: Readonly<Record<string, unknown>>,
   onItem: (item: KmsItem) => void,
 ): Promise<void> {
@@ -34,7 +37,7 @@ export async function runKms(
 
 function runAlone(
   configFile: string,
-  operation: 'kms rotate' | 'kms rehearse',
+  operation: KmsOperation,
   input: Readonly<Record<string, unknown>>,
   onItem: (item: KmsItem) => void,
 ): Promise<void> {

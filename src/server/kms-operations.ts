@@ -12,8 +12,11 @@ import {
   rehearseSecrets,
   rotateSecrets,
 } from '../secrets/rotation.ts'
+import { Secret } from '../secrets/secret.ts'
+import { userKeyOf } from '../storage/user-key.ts'
 import { accountSettings } from './account-settings.ts'
 import type { EncryptedPlaces } from './encrypted-places.ts'
+import { type RewrapReport, rewrapPlace } from './rewrap-place.ts'
 import { rotationProgressFile } from './rotation-progress.ts'
 import { type SampleReport, type SampledPlace, sampleFiles } from './sample-files.ts'
 import { stateLayout } from './state-layout.ts'
@@ -48,9 +51,18 @@ export interface RehearsalOutcome {
   readonly sample: SampleReport
 }
 
-/** One item of what `kms rotate` and `kms rehearse` tell: how far they are, and last what they came to. */
+/** What `kms rewrap` came to. */
+export interface RewrapOutcome extends RewrapReport {
+  /** `user/ada`, `folder/shared`. */
+  readonly owner: string
+}
+
+/** One item of what the rounds tell: how far they are, and last what they came to. */
 export type KmsItem =
   | { readonly progress: { readonly done: number; readonly total: number; readonly place: string } }
+  /** How many files of a place are done; nobody has counted them before. */
+  | { readonly files: number }
+  | { readonly rewrap: RewrapOutcome }
   | { readonly rotation: RotationOutcome }
   | { readonly rehearsal: RehearsalOutcome }
 
@@ -63,7 +75,7 @@ export interface KmsOperationsOptions {
   readonly log: Logger
 }
 
-/** `kms rotate` and `kms rehearse`, of which one runs at a time. They answer with a stream of `KmsItem`. */
+/** `kms rotate`, `kms rehearse` and `kms rewrap`, of which one runs at a time. They answer with a stream of `KmsItem`. */
 export function createKmsOperations(options: KmsOperationsOptions): ControlOperations {
   let running = false
   const alone =
@@ -80,6 +92,9 @@ export function createKmsOperations(options: KmsOperationsOptions): ControlOpera
   return {
     'kms rotate': alone((input, call) => rotate(options, input['all'] === true, call)),
     'kms rehearse': alone((input) => rehearse(options, Number(input['files'] ?? 5))),
+    'kms rewrap': alone((input, call) =>
+      rewrap(options, { owner: textOf(input, 'owner'), earlier: new Secret(textOf(input, 'earlier')) }, call),
+    ),
   }
 }
 
@@ -138,6 +153,29 @@ async function rehearse(options: KmsOperationsOptions, perPlace: number): Promis
   }
 }
 
+/** Gives the files of one place, encrypted with an earlier passphrase, to the one that is stored now. */
+async function rewrap(
+  options: KmsOperationsOptions,
+  { owner, earlier }: { readonly owner: string; readonly earlier: Secret },
+  call: KmsCall,
+): Promise<KmsItem> {
+  const place = encryptedPlacesOf(options).find((one) => one.owner === owner)
+  if (place === undefined) throw new FileError('not-found', `"${owner}" is no encrypted place`)
+  const now = await options.keepers.open(place.filesystem.cryptconfig?.passphrase ?? {})
+  const keyOf = async (secret: Secret): Promise<Buffer> => userKeyOf(Buffer.from(secret.reveal()))
+  const report = await rewrapPlace({
+    ...{ owner, root: place.root, change: { from: [await keyOf(earlier)], to: await keyOf(now) } },
+    signal: call.signal,
+    async onProgress(files) {
+      if (!call.signal.aborted) await call.send({ files })
+    },
+  })
+  const { rewrapped, already, failed, moreFailed, finished } = report
+  const fields = { owner, rewrapped, already, failed: failed.length + moreFailed, finished }
+  options.log.info('files given to another passphrase', fields)
+  return { rewrap: { owner, ...report } }
+}
+
 function encryptedPlacesOf({ config, store }: KmsOperationsOptions): SampledPlace[] {
   const { login } = accountSettings(config())
   const around = {
@@ -157,6 +195,12 @@ function encryptedPlacesOf({ config, store }: KmsOperationsOptions): SampledPlac
 
 function failureOf({ place, error }: FailedSecret): SecretFailure {
   return { place, code: error.code, message: error.message }
+}
+
+function textOf(input: Readonly<Record<string, unknown>>, field: string): string {
+  const value = input[field]
+  if (typeof value !== 'string' || value === '') throw new FileError('bad-message', `"${field}" is missing`)
+  return value
 }
 
 function recordOf(input: unknown): Readonly<Record<string, unknown>> {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { run } from '../../src/cli/run.ts'
 import { virtualPath } from '../../src/base/virtual-path.ts'
-import type { RehearsalOutcome, RotationOutcome } from '../../src/server/kms-operations.ts'
+import type { RehearsalOutcome, RewrapOutcome, RotationOutcome } from '../../src/server/kms-operations.ts'
 import { createEncryptedBackend } from '../../src/storage/encrypted.ts'
 import { intent } from '../../src/storage/cases/backend-case.ts'
 import { openLocalBackend } from '../../src/storage/local.ts'
@@ -162,6 +162,52 @@ describe('kms rotate and rehearse, where no server runs', () => {
     vault.sealed = false
     const rest = await place.json<RotationOutcome>('kms', 'rotate', '--all')
     expect(rest).toMatchObject({ finished: true, rotated: 7, failed: [] })
+  })
+})
+
+describe('kms rewrap', () => {
+  it('gives the files of a user to a new passphrase and leaves their contents and times as they are', async () => {
+    using place = setup()
+    place.configure({ secrets: { url: 'local://' } })
+    await place.addUser('ada')
+    const file = await place.upload('ada')
+    const [before, { mtimeMs }] = [readFileSync(file), statSync(file)]
+    writeFileSync(place.folder.file('new'), 'another passphrase\n')
+    expect(
+      (await place.command('user', 'set', 'ada', '--passphrase-file', place.folder.file('new'))).code,
+    ).toBe(0)
+    expect(await place.json<RehearsalOutcome>('kms', 'rehearse')).toMatchObject({
+      sample: { failed: [{ code: 'wrong-key' }] },
+    })
+
+    const rewrap = ['kms', 'rewrap', 'ada', '--earlier-passphrase-file', place.folder.file('passphrase')]
+    expect(await place.json<RewrapOutcome>(...rewrap)).toMatchObject({
+      ...{ owner: 'user/ada', rewrapped: 1, already: 0, failed: [], finished: true },
+    })
+    expect(await place.json<RehearsalOutcome>('kms', 'rehearse')).toMatchObject({ ok: true })
+    expect(readFileSync(file).subarray(96).equals(before.subarray(96))).toBe(true)
+    // SFTP's own times, in which files are set, are whole seconds.
+    expect(Math.floor(statSync(file).mtimeMs / 1000)).toBe(Math.floor(mtimeMs / 1000))
+    // As after a round that was cut: what is done is seen and left.
+    expect(await place.json<RewrapOutcome>(...rewrap)).toMatchObject({ rewrapped: 0, already: 1 })
+  })
+
+  it('says which files have neither passphrase, and who has no encrypted files', async () => {
+    using place = setup()
+    place.configure({ secrets: { url: 'local://' } })
+    await place.addUser('ada')
+    await place.upload('ada')
+    for (const [name, text] of [
+      ['new', 'another passphrase'],
+      ['wrong', 'never used'],
+    ] as const)
+      writeFileSync(place.folder.file(name), text)
+    await place.command('user', 'set', 'ada', '--passphrase-file', place.folder.file('new'))
+    const wrong = ['--earlier-passphrase-file', place.folder.file('wrong')]
+    const { code, out } = await place.command('kms', 'rewrap', 'ada', ...wrong)
+    expect({ code, out }).toEqual({ code: 5, out: expect.stringMatching(/\/file: .*\(wrong-key\)/) })
+    expect((await place.command('kms', 'rewrap', 'nobody', ...wrong)).code).not.toBe(0)
+    expect((await place.command('kms', 'rewrap', 'ada')).code).toBe(2)
   })
 })
 

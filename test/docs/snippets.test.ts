@@ -35,6 +35,7 @@ const elsewhere = [
   ['npm run soak', 'takes longer than a test may'],
   ['npm run bench', 'takes longer than a test may; CI prints its quick form'],
   ["printf 'a long passphrase", 'test/cli/kms-commands.test.ts'],
+  ["printf 'another passphrase", 'test/cli/kms-commands.test.ts'],
   ['SFTPGO_KMS__SECRETS__URL', 'test/cli/kms-commands.test.ts'],
   ['npx vitest', 'test/architecture.test.ts'],
   ['ssh-audit', 'test/ssh'],
