@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import type { ConfigErrorCode } from '../base/errors.ts'
 import type { Settings } from '../gen/settings.ts'
@@ -140,9 +140,28 @@ function isFile(path: string): boolean {
   }
 }
 
+/** A file that is there and gives no text; what is not there is told elsewhere. */
+function isBlank(path: string): boolean {
+  if (!isFile(path)) return false
+  try {
+    return readFileSync(path, 'utf8').trim() === ''
+  } catch {
+    return true
+  }
+}
+
 function secretProblems({ kms }: Settings): RuleProblem[] {
   const { master_key: key, master_key_path: path } = kms.secrets
-  if (key === '' || path === '') return []
+  if (path === '') return []
+  if (isBlank(path))
+    return [
+      problem(
+        ['kms', 'secrets', 'master_key_path'],
+        'file-unreadable',
+        `names "${path}", which is empty or cannot be read: secrets would be sealed without a master key`,
+      ),
+    ]
+  if (key === '') return []
   return [
     problem(
       ['kms', 'secrets', 'master_key'],

@@ -194,6 +194,18 @@ describe('the environment', () => {
   })
 })
 
+describe('a file with the master key', () => {
+  it('is refused when it is empty: secrets would be sealed without one, and nobody would notice', () => {
+    using folder = temporaryDirectory()
+    writeFileSync(folder.file('blank'), ' \n')
+    const text = JSON.stringify({ kms: { secrets: { master_key_path: folder.file('blank') } } })
+    const { problems } = checkConfig({ file: folder.file('one.json'), text, environment: {} })
+    expect(problems).toMatchObject([{ code: 'file-unreadable' }])
+    writeFileSync(folder.file('blank'), 'a master key\n')
+    expect(checkConfig({ file: folder.file('one.json'), text, environment: {} }).problems).toEqual([])
+  })
+})
+
 describe('what is in force', () => {
   it('is listed with where each value came from, secrets hidden', () => {
     const zero = '0'.repeat(64)
