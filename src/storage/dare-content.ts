@@ -49,7 +49,10 @@ export async function openDareContent(
     },
     write: () => refused(),
     resize: () => refused(),
-    flush: () => Promise.resolve(),
+    flush: () => undefined,
+    release() {
+      latest = undefined
+    },
   }
 
   async function opened(index: number): Promise<Buffer> {

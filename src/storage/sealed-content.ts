@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { FileError } from '../base/errors.ts'
-import { repeating, whenReady, type Soon } from '../base/soon.ts'
+import { recovering, repeating, whenReady, type Soon } from '../base/soon.ts'
 import { closing } from '../native/in-order.ts'
 import type { OpenFile } from './backend.ts'
 import {
@@ -34,6 +34,8 @@ export interface SealedContent {
   resize(size: number): Soon<void>
   /** Puts down what is held back, and that the file is complete. */
   flush(): Soon<void>
+  /** Nobody holds the file any more: what it kept in memory goes. */
+  release(): void
 }
 
 /** Reading and writing behind a content; the owner may hand in a better handle later. */
@@ -47,6 +49,10 @@ export interface ChunkWorkshop {
   readonly sealer: ChunkSealer
   /** Lends a buffer with room for a run of sealed chunks until `action` is over. */
   withBuffer<T>(action: (room: Buffer) => Soon<T>): Soon<T>
+  /** Buffers of one chunk that all files together keep right now. */
+  kept: number
+  /** Too many are kept: files put down what they hold back, and keep no more. */
+  readonly crowded: boolean
 }
 
 /** Creates one, for all files of a server. It keeps a few buffers; more are made while more work at once. */
@@ -54,6 +60,10 @@ export function createChunkWorkshop(sealer: ChunkSealer = createChunkSealer()): 
   const idle: Buffer[] = []
   return {
     sealer,
+    kept: 0,
+    get crowded() {
+      return this.kept > mostKept
+    },
     withBuffer(action) {
       const room = idle.pop() ?? Buffer.allocUnsafeSlow(mostAtOnce * (chunkBytes + chunkOverhead))
       const giveBack = (): void => {
@@ -66,6 +76,13 @@ export function createChunkWorkshop(sealer: ChunkSealer = createChunkSealer()): 
 
 /** Changed chunks that wait in memory for more to be written to them. Writers that jump about need a few. */
 const mostWaiting = 3
+/**
+ * Whole chunks that wait to be written together. Measured on ext4, processor time for a chunk: 26 us one by one, 17 us
+ * four at a time; two plain writes of 32 KiB take 20 us.
+ */
+const fewestWritten = 4
+/** Chunks that all files of a server keep in memory: 16 MiB. A client may open hundreds of files and write to each. */
+const mostKept = 256
 /** Chunks read or written together. */
 const mostAtOnce = 8
 /** Buffers for runs of chunks that are kept: 2 MiB. */
@@ -166,18 +183,21 @@ class Content implements SealedContent {
     const rest = size % chunkBytes
     const touched = rest === 0 ? undefined : this.#touch(last, 1, 0)
     return whenReady(touched, (dirty) => {
-      const bytes = dirty === undefined ? undefined : Buffer.alloc(chunkBytes)
-      if (bytes !== undefined) dirty?.bytes.copy(bytes, 0, 0, rest)
+      // In a buffer of its own: the chunk itself is forgotten with the others.
+      const kept = dirty === undefined ? undefined : Buffer.from(dirty.bytes.subarray(0, rest))
       return whenReady(this.#cutTo(last), () => {
         this.#size = size
-        if (bytes !== undefined) this.#dirty.set(last, { bytes, done: false })
+        if (kept === undefined) return
+        const bytes = this.#bufferFor(0)
+        kept.copy(bytes)
+        this.#dirty.set(last, { bytes, done: false })
       })
     })
   }
 
   flush(): Soon<void> {
     return whenReady(this.#writeOut([...this.#dirty.keys()], true), () => {
-      this.#free.length = 0
+      this.#dropFree()
       const state = { at: 'complete', size: this.#size } as const
       const header = this.#header
       if (header.on === 'memory') return this.#writeHeader(header.userKey, state)
@@ -188,6 +208,12 @@ class Content implements SealedContent {
         return this.#writeState(state)
       })
     })
+  }
+
+  release(): void {
+    for (const index of [...this.#dirty.keys()]) this.#dropDirty(index)
+    this.#dropFree()
+    this.#forgetLatest()
   }
 
   /** Copies what a client wrote into the chunks it belongs to. */
@@ -218,8 +244,8 @@ class Content implements SealedContent {
 
   /** Forgets every chunk from `index` on, in memory and on the disk. */
   #cutTo(index: number): Soon<void> {
-    for (const dirty of [...this.#dirty.keys()]) if (dirty >= index) this.#dirty.delete(dirty)
-    this.#latest = undefined
+    for (const dirty of [...this.#dirty.keys()]) if (dirty >= index) this.#dropDirty(dirty)
+    this.#forgetLatest()
     if (this.#header.on === 'memory') return undefined
     const { file } = this.#place
     // First that the file may be short, then cutting it: whenever this ends, what is there is readable.
@@ -242,29 +268,36 @@ class Content implements SealedContent {
     const existing = this.#lengthOf(index)
     const dirty = known ?? { bytes: this.#bufferFor(length), done: false }
     const begin = (): DirtyChunk => {
-      if (this.#latest?.index === index) this.#latest = undefined
+      if (this.#latest?.index === index) this.#forgetLatest()
       this.#dirty.delete(index)
       this.#dirty.set(index, dirty)
       return dirty
     }
     if (known !== undefined || existing === 0 || (inside === 0 && length >= existing)) return begin()
     const latest = this.#latestOf(index)
-    if (latest === undefined)
-      return whenReady(
-        this.#fetch(index, 1, (plain) => plain.copy(dirty.bytes)),
-        begin,
+    if (latest === undefined) {
+      const fetched = recovering(
+        () => this.#fetch(index, 1, (plain) => plain.copy(dirty.bytes)),
+        (error) => {
+          this.#place.chunks.kept -= 1
+          throw error
+        },
       )
+      return whenReady(fetched, begin)
+    }
     latest.copy(dirty.bytes)
     return begin()
   }
 
-  /** Chunks that are done go to the disk; of the others the latest few wait for more. */
+  /** Chunks that are done go to the disk, a few together; of the others the latest few wait for more. */
   #settle(): Soon<void> {
     const done: number[] = []
     const waiting: number[] = []
     for (const [index, dirty] of this.#dirty) (dirty.done ? done : waiting).push(index)
+    if (this.#place.chunks.crowded) return this.#writeOut([...done, ...waiting], false)
     if (waiting.length > mostWaiting) done.push(...waiting.slice(0, waiting.length - mostWaiting))
-    return done.length === 0 ? undefined : this.#writeOut(done, false)
+    else if (done.length < fewestWritten) return undefined
+    return this.#writeOut(done, false)
   }
 
   #fill(size: number): Soon<void> {
@@ -304,11 +337,7 @@ class Content implements SealedContent {
       this.#writeSealed(run, whole, this.#sealRun(run, room)),
     )
     return whenReady(written, () => {
-      for (const index of run) {
-        const done = this.#dirty.get(index)?.bytes
-        if (done !== undefined && this.#free.length < mostAtOnce / 2) this.#free.push(done)
-        this.#dirty.delete(index)
-      }
+      for (const index of run) this.#dropDirty(index)
     })
   }
 
@@ -338,8 +367,23 @@ class Content implements SealedContent {
   /** A buffer of zeros, or of anything when all of it is about to be written. New memory costs more than sealing. */
   #bufferFor(length: number): Buffer {
     const used = this.#free.pop()
+    if (used === undefined) this.#place.chunks.kept += 1
     if (length === chunkBytes) return used ?? Buffer.allocUnsafeSlow(chunkBytes)
     return used?.fill(0) ?? Buffer.alloc(chunkBytes)
+  }
+
+  /** A chunk that is not held back any more: it is on the disk, or cut off. */
+  #dropDirty(index: number): void {
+    const bytes = this.#dirty.get(index)?.bytes
+    if (bytes === undefined) return
+    this.#dirty.delete(index)
+    if (this.#free.length <= fewestWritten && !this.#place.chunks.crowded) this.#free.push(bytes)
+    else this.#place.chunks.kept -= 1
+  }
+
+  #dropFree(): void {
+    this.#place.chunks.kept -= this.#free.length
+    this.#free.length = 0
   }
 
   /** Before the file grows its header says that it may. */
@@ -404,8 +448,16 @@ class Content implements SealedContent {
   }
 
   #remember(index: number, plain: Buffer): void {
+    const { chunks } = this.#place
+    if (this.#latest === undefined && chunks.crowded) return
+    if (this.#latest === undefined) chunks.kept += 1
     const bytes = this.#latest?.bytes ?? Buffer.allocUnsafeSlow(chunkBytes)
     this.#latest = { index, length: plain.copy(bytes), bytes }
+  }
+
+  #forgetLatest(): void {
+    if (this.#latest !== undefined) this.#place.chunks.kept -= 1
+    this.#latest = undefined
   }
 
   #latestOf(index: number): Buffer | undefined {

@@ -66,7 +66,10 @@ export function createSharedFiles(chunks: ChunkWorkshop = createChunkWorkshop())
       held.holders -= 1
       if (held.holders > 0) return undefined
       table.delete(file.identity)
-      return file.queue.run(() => held.place.file.close())
+      return file.queue.run(() => {
+        file.content.release()
+        return held.place.file.close()
+      })
     },
     find: (identity) => table.get(identity)?.ready,
   }

@@ -13,6 +13,7 @@ import { createEncryptedBackend, type EncryptionKeys } from '../../src/storage/e
 import { openLocalBackend } from '../../src/storage/local.ts'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
 import { chunkBytes, plainSizeOf, sealedSizeOf } from '../../src/storage/sealed-format.ts'
+import { createSharedFiles } from '../../src/storage/shared-files.ts'
 import { rewrapFile } from '../../src/storage/rewrap-file.ts'
 import { userKeyOf } from '../../src/storage/user-key.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
@@ -54,7 +55,8 @@ describe('an encrypted file', () => {
     ['on a disk that answers later', slowDisk, 10],
   ])('equals what was written, whatever is written, cut and read where: %s', async (_, place, rounds) => {
     using folder = temporaryDirectory()
-    const backend = createEncryptedBackend({ base: place(folder.path), keys })
+    const shared = createSharedFiles()
+    const backend = createEncryptedBackend({ base: place(folder.path), keys, shared })
     const random = randomFrom(4711)
     for (let round = 0; round < rounds; round += 1) {
       let model: Buffer = Buffer.alloc(0)
@@ -85,6 +87,7 @@ describe('an encrypted file', () => {
       await file.close()
       expect((await whole(backend, '/f')).equals(model)).toBe(true)
       expect((await backend.attributes(at('/f'), { follow: true })).size).toBe(model.length)
+      expect(shared.chunks.kept, 'buffers of files that nobody holds').toBe(0)
     }
     await backend.close()
   })
@@ -182,6 +185,29 @@ describe('an encrypted file', () => {
     await file.close()
     expect((await backend.attributes(at('/f'), { follow: true })).size).toBe(256 * 2 ** 20)
     await backend.close()
+  })
+
+  it('holds back little, however many are open and written and read in places', async () => {
+    const shared = createSharedFiles()
+    const backend = createEncryptedBackend({ base: createMemoryBackend(), keys, shared })
+    const files = await Promise.all(
+      Array.from({ length: 300 }, (_, index) => backend.open(at(`/f${index}`), intent())),
+    )
+    let most = 0
+    for (const position of [3 * chunkBytes, 5, chunkBytes + 7])
+      for (const file of files) {
+        await file.write([Buffer.from('text')], position)
+        await file.read(Buffer.alloc(10), position)
+        most = Math.max(most, shared.chunks.kept)
+      }
+    // 256 of 64 KiB, and what one request touches.
+    expect(most).toBeLessThan(256 + 8)
+    for (const file of files) await file.close()
+    expect(shared.chunks.kept).toBe(0)
+    const text = Buffer.alloc(3 * chunkBytes + 4)
+    for (const position of [3 * chunkBytes, 5, chunkBytes + 7]) text.write('text', position)
+    for (const index of [0, 150, 299]) expect((await whole(backend, `/f${index}`)).equals(text)).toBe(true)
+    expect(shared.chunks.kept).toBe(0)
   })
 
   it('lets several read and write it at once', async () => {
