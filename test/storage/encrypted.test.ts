@@ -191,7 +191,7 @@ describe('an encrypted file', () => {
     const shared = createSharedFiles()
     const backend = createEncryptedBackend({ base: createMemoryBackend(), keys, shared })
     const files = await Promise.all(
-      Array.from({ length: 300 }, (_, index) => backend.open(at(`/f${index}`), intent())),
+      Array.from({ length: 300 }, async (_, index) => backend.open(at(`/f${index}`), intent())),
     )
     let most = 0
     for (const position of [3 * chunkBytes, 5, chunkBytes + 7])
