@@ -35,6 +35,8 @@ export interface Query<R extends object> {
 export interface DatabaseOptions {
   /** The file; made when missing, readable by its owner alone. Left out: a private temporary one that goes with `close`. */
   readonly path?: string
+  /** What it holds is of one life: removed before it is opened, in case a crash left it, and when it is closed. */
+  readonly temporary?: boolean
   /** Whether a write is on the disk when it returns (survives power loss); single writes may differ. Default true. */
   readonly durable?: boolean
   /** Most writes that may wait; default 20,000. */
@@ -63,6 +65,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   try {
     const driver = options.driver ?? findDriver()
     const path = options.path ?? temporaryFile(scope)
+    if (options.temporary === true) {
+      removeWhole(path)
+      scope.defer(() => removeWhole(path))
+    }
     createPrivately(path)
     const connection = scope.own(openReader(driver, path, options.migrations ?? migrations))
     const writer = scope.own(
@@ -89,6 +95,10 @@ function temporaryFile(scope: Scope): string {
   const folder = mkdtempSync(join(tmpdir(), 'sftpgo-ts-'))
   scope.defer(() => rmSync(folder, { recursive: true, force: true }))
   return join(folder, 'memory.db')
+}
+
+function removeWhole(path: string): void {
+  for (const side of ['', '-wal', '-shm']) rmSync(`${path}${side}`, { force: true })
 }
 
 /** SQLite gives its side files the permissions of the database, so this one is made first. */

@@ -153,8 +153,12 @@ async function openParts(
 }
 
 function openState(config: Config, log: ProgramLogger): Promise<Database> {
-  const { database: path } = stateLayout(config)
-  return openDatabase({ ...(path === ':memory:' ? {} : { path }), log: log.with({ part: 'database' }) })
+  const { database } = stateLayout(config)
+  const place =
+    database === ':memory:'
+      ? { path: join(config.stateFolder, 'memory.db'), temporary: true }
+      : { path: database }
+  return openDatabase({ ...place, log: log.with({ part: 'database' }) })
 }
 
 interface EventNeeds {

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -131,5 +131,22 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     child.kill('SIGTERM')
     expect(await ended).toBe(0)
     closeSync(journal)
+  })
+
+  it('with accounts in memory leaves none of them behind, however it ends', async () => {
+    using folder = temporaryDirectory()
+    using temporary = temporaryDirectory()
+    const config = folder.file('one.json')
+    writeFileSync(config, JSON.stringify({ ...settings, data_provider: { driver: 'memory' } }))
+    const env = { TMPDIR: temporary.path }
+    await using first = await startServerProcess(config, { env })
+    await first.stop('SIGKILL')
+    expect(readdirSync(temporary.path)).toEqual([])
+    await using second = await startServerProcess(config, { env })
+    expect(second.password).toBeDefined()
+    expect(second.password).not.toBe(first.password)
+    expect(await second.stop()).toBe(0)
+    const left = readdirSync(folder.file('one.state')).filter((name) => name.startsWith('memory'))
+    expect([...left, ...readdirSync(temporary.path)]).toEqual([])
   })
 })
