@@ -34,6 +34,7 @@ try {
   // A file that cannot be loaded, or an error outside a test, fails the run without a failed test.
   failed = Math.max(result.numFailedTests, failed)
   skipped = result.numPendingTests + result.numTodoTests
+  for (const [reason, count] of reasonsOf(result)) process.stdout.write(`Skipped ${count}: ${reason}\n`)
 } catch (error) {
   process.stderr.write(`The test report cannot be read: ${error.message}\n`)
 }
@@ -43,3 +44,18 @@ const strict = process.env.REQUIRE_ALL === '1' && skipped > 0
 if (strict) process.stderr.write(`REQUIRE_ALL=1: ${skipped} skipped tests count as failures\n`)
 process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)
 process.exitCode = failed > 0 || strict || passed === 0 ? 1 : 0
+
+/** Why tests were skipped: what their titles say in brackets, else the file they stand in. With how many each has. */
+function reasonsOf({ testResults }) {
+  const counts = new Map()
+  for (const { name, assertionResults } of testResults) {
+    for (const { status, fullName } of assertionResults) {
+      if (status === 'passed' || status === 'failed') continue
+      const lacks = /\(skipped: ((?:[^()]|\([^()]*\))+)\)/.exec(fullName)?.[1]
+      const needs = /\(?\b(needs [^()]+)\)/.exec(fullName)?.[1]
+      const reason = lacks ?? needs ?? `by ${name.slice(top.length + 1)}`
+      counts.set(reason, (counts.get(reason) ?? 0) + 1)
+    }
+  }
+  return [...counts].toSorted(([a], [b]) => a.localeCompare(b))
+}

@@ -36,7 +36,7 @@ beforeAll(async () => {
   scratch = servers.modern.scratch
   small = makeFile(join(scratch, 'small'), 70_000)
   big = makeFile(join(scratch, 'big'), bigBytes)
-})
+}, 120_000)
 
 afterAll(async () => {
   for (const server of Object.values(servers)) await server[Symbol.asyncDispose]()

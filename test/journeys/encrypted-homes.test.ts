@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,8 +10,13 @@ import { startServer, type TestServer } from '../helpers/start-server.ts'
 import { vaultEntry } from '../helpers/vault-plugin.ts'
 
 const skipped = withoutOpenSsh === undefined ? '' : ` (skipped: ${withoutOpenSsh} is not installed)`
-const withoutSshfs =
-  existsSync('/usr/bin/sshfs') && existsSync('/dev/fuse') ? '' : ' (skipped: sshfs or /dev/fuse is not there)'
+const needed = {
+  sshfs: existsSync('/usr/bin/sshfs'),
+  '/dev/fuse': existsSync('/dev/fuse'),
+  python3: spawnSync('python3', ['-V']).error === undefined,
+}
+const lacking = Object.entries(needed).find(([, here]) => !here)?.[0]
+const withoutSshfs = lacking === undefined ? '' : ` (skipped: ${lacking} is not there)`
 const password = 'Correct-Horse-9'
 
 /** Asks a running server what a command would. */

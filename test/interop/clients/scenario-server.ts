@@ -1,8 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { utils } from 'ssh2'
 import { startOurs, startSshd, type Target } from '../../../bench/harness/target.ts'
+import { newHostKey } from '../../../src/ssh/new-host-key.ts'
 import type { ServerAddress } from './driver.ts'
 
 /** A running server with an empty home, and what a client needs to talk to it. */
@@ -24,7 +27,8 @@ export async function startScenarioServer(profile: 'modern' | 'legacy' = 'modern
     throw new Error('three folders are named')
   for (const path of [home, scratch, server]) mkdirSync(path)
   const keyFile = join(scratch, 'key')
-  spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', keyFile])
+  writeFileSync(keyFile, newHostKey('ed25519'), { mode: 0o600 })
+  writeFileSync(`${keyFile}.pub`, `${publicLine(keyFile)}\n`)
   const options = { folder: server, home, publicKey: `${keyFile}.pub` }
   const against = process.env['INTEROP_AGAINST']
   const target =
@@ -32,7 +36,7 @@ export async function startScenarioServer(profile: 'modern' | 'legacy' = 'modern
       ? await startSshd(options)
       : await startOurs({ ...options, features: false, top: resolve('.'), profile })
   if (typeof target === 'string') throw new Error(target)
-  const { knownHosts, hostKeyFingerprint } = learnHostKey(target, scratch)
+  const { knownHosts, hostKeyFingerprint } = learnHostKey(target, server, scratch)
   return {
     address: {
       port: target.port,
@@ -50,15 +54,33 @@ export async function startScenarioServer(profile: 'modern' | 'legacy' = 'modern
   }
 }
 
-function learnHostKey(target: Target, folder: string): { knownHosts: string; hostKeyFingerprint: string } {
-  const scan = spawnSync('ssh-keyscan', ['-p', String(target.port), '127.0.0.1'], {
-    encoding: 'utf8',
-  })
+/** Asks nothing of OpenSSH where the server is ours: its client may be missing. */
+function learnHostKey(
+  target: Target,
+  server: string,
+  folder: string,
+): { knownHosts: string; hostKeyFingerprint: string } {
+  const place = `[127.0.0.1]:${target.port}`
+  const certs = join(server, 'certs')
+  const own = existsSync(certs) ? readdirSync(certs).filter((name) => name.startsWith('id_')) : []
+  const lines = own.map((name) => `${place} ${publicLine(join(certs, name))}\n`).join('')
+  const scanned = (): string =>
+    spawnSync('ssh-keyscan', ['-p', String(target.port), '127.0.0.1'], { encoding: 'utf8' }).stdout
+  const known = lines === '' ? scanned() : lines
   mkdirSync(join(folder, '.ssh'))
   const knownHosts = join(folder, '.ssh/known_hosts')
-  writeFileSync(knownHosts, scan.stdout)
-  const print = spawnSync('ssh-keygen', ['-l', '-f', knownHosts], { encoding: 'utf8' })
-  const hostKeyFingerprint = /(SHA256:\S+).*\(ED25519\)/.exec(print.stdout)?.[1]
-  if (hostKeyFingerprint === undefined) throw new Error(`no host key was learned: ${scan.stderr}`)
-  return { knownHosts, hostKeyFingerprint }
+  writeFileSync(knownHosts, known)
+  const blob = / ssh-ed25519 (\S+)$/m.exec(known)?.[1]
+  if (blob === undefined) throw new Error('no host key was learned')
+  const digest = createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64')
+  return { knownHosts, hostKeyFingerprint: `SHA256:${digest.replace(/=+$/, '')}` }
+}
+
+/** The kind and the public part of a private key, as OpenSSH writes them. */
+function publicLine(privateKeyFile: string): string {
+  const key = utils.parseKey(readFileSync(privateKeyFile))
+  if (key instanceof Error) throw key
+  const [only] = [key].flat()
+  if (only === undefined) throw new Error(`"${privateKeyFile}" holds no key`)
+  return `${only.type} ${only.getPublicSSH().toString('base64')}`
 }
