@@ -1,6 +1,6 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { ConfigError } from '../base/errors.ts'
+import { ConfigError, messageOf } from '../base/errors.ts'
 
 /** Who holds a state folder. */
 interface Holder {
@@ -22,7 +22,7 @@ export interface StateLock {
  * process left is replaced; a living holder is named in the error.
  */
 export function holdStateFolder(lockFile: string): StateLock {
-  mkdirSync(dirname(lockFile), { recursive: true, mode: 0o700 })
+  makeFolder(dirname(lockFile))
   const own = JSON.stringify(ownHolder())
   for (let attempt = 0; attempt < 50; attempt += 1) {
     if (createExclusively(lockFile, own)) return { close: () => release(lockFile, own) }
@@ -33,6 +33,21 @@ export function holdStateFolder(lockFile: string): StateLock {
     takeAway(lockFile, text)
   }
   throw new ConfigError('state-in-use', `Cannot hold "${dirname(lockFile)}": others keep starting there`)
+}
+
+/** Not Node's recursive form: below a folder that takes nothing new and says so oddly, as /proc does, it tries for ever. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return
+  if (!existsSync(dirname(path))) makeFolder(dirname(path))
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    // Another starter may have been faster.
+    if (existsSync(path)) return
+    throw new ConfigError('file-unreadable', `Cannot make the state folder "${path}": ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
 }
 
 /** The process that holds a state folder right now, or undefined. */

@@ -149,4 +149,12 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     const left = readdirSync(folder.file('one.state')).filter((name) => name.startsWith('memory'))
     expect([...left, ...readdirSync(temporary.path)]).toEqual([])
   })
+
+  it.skipIf(process.platform !== 'linux')('says that it cannot make its state folder', () => {
+    using folder = temporaryDirectory()
+    writeFileSync(folder.file('one.json'), JSON.stringify({ ...settings, state_dir: '/proc/nope/here' }))
+    const refused = runCommand(['serve', '--config', folder.file('one.json')])
+    expect(refused.status).toBe(3)
+    expect(refused.stderr).toContain('Cannot make the state folder "/proc/nope"')
+  })
 })
