@@ -2,8 +2,8 @@ import type { Principal } from './principal.ts'
 
 /** Who decides about connections and logins. `ssh` asks; `login.ts` answers. */
 export interface LoginAuthority {
-  /** May this address connect at all? Asked before the first byte is sent. */
-  admit(address: string): Promise<Admission>
+  /** May this address connect at all? Asked before the first byte is sent; the id is that of the connection. */
+  admit(address: string, connectionId: string): Promise<Admission>
   /** An address wanted more connections than one may have: counts against it. */
   exceeded(address: string): void
   /** Begins the login of one connection. The conversation is ended exactly once. */

@@ -61,18 +61,19 @@ export function createAccountOperations(options: OperationsOptions): AccountOper
         actor(input),
       ),
     ),
-    'user sessions': on((input) => {
+    'user sessions': on(async (input) => {
       const username = input.text('username')
-      return live()
-        .connections()
-        .filter((one) => one.username !== undefined && (username === '' || one.username === username))
+      const connections = await live().connections()
+      return connections.filter(
+        (one) => one.username !== undefined && (username === '' || one.username === username),
+      )
     }),
     'user disconnect': on((input) => {
       const [username, connection] = [input.text('username'), input.text('connection')]
       if (username === '' && connection === '')
         throw new AccountError('invalid', 'Name a user or a connection')
       const ended = live().disconnect(
-        (one) => (connection === '' ? one.username === username : one.id === connection),
+        connection === '' ? { username } : { connection },
         'Disconnected by the administrator',
       )
       if (ended === 0) throw new AccountError('not-found', 'There is no such session')

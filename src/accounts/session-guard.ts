@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
+import type { Soon } from '../base/soon.ts'
 import { completeUser, type CompletionOptions } from './complete-user.ts'
 import { accountProblem } from './conditions.ts'
 import type { User } from './user.ts'
@@ -7,11 +8,16 @@ import type { UserStore } from './user-store.ts'
 
 /** The sessions of a running server, as far as accounts need them; `SshServer` fits. */
 export interface LiveSessions {
-  connections(): readonly LiveConnection[]
+  connections(): Soon<readonly LiveConnection[]>
+  /** Names of everybody who is logged in. */
+  usernames(): ReadonlySet<string>
   sessionsOf(username: string): number
-  /** Ends those for which `matches` says so, with a word to the client; returns how many. */
-  disconnect(matches: (connection: LiveConnection) => boolean, text: string): number
+  /** Ends all connections of a user or a single one, with a word to the client; returns how many. */
+  disconnect(which: ConnectionChoice, text: string): number
 }
+
+/** Whose connections are meant, or which one. */
+export type ConnectionChoice = { readonly username: string } | { readonly connection: string }
 
 /** One connection; without a name it is not logged in. */
 export interface LiveConnection {
@@ -65,15 +71,12 @@ export function guardSessions(options: SessionGuardOptions): SessionGuard {
   const check = (username: string): void => {
     const reason = endReason(options, username, guests.get(username))
     if (reason === undefined) return
-    const ended = sessions.disconnect(
-      (connection) => connection.username === username,
-      'Your account is not available',
-    )
+    const ended = sessions.disconnect({ username }, 'Your account is not available')
     if (ended > 0) log.info('sessions ended', { username, sessions: ended, reason })
     guests.delete(username)
   }
   const checkAll = (): void => {
-    const names = new Set(sessions.connections().flatMap(({ username }) => username ?? []))
+    const names = sessions.usernames()
     for (const name of names) check(name)
     // Not at once: between a login and its connection's name there is a moment.
     for (const name of leaving) if (!names.has(name)) guests.delete(name)

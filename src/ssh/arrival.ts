@@ -10,6 +10,8 @@ import { escapedForLog } from './wire.ts'
 
 /** What an arrival needs, and whom it tells. */
 export interface ArrivalOptions {
+  /** The id of the connection. */
+  readonly id: string
   /** As it was accepted: paused. */
   readonly socket: Socket
   readonly proxy: ProxyExpectation
@@ -120,13 +122,13 @@ export class Arrival {
 
   /** Counts the connection under its real address and asks whether that may connect. */
   #enter(said?: string): void {
-    const { socket, authority, log } = this.#options
+    const { id, socket, authority, log } = this.#options
     this.#stage = 'admission'
     socket.pause()
     const address = said === undefined ? socketAddress(socket) : plainAddress(said)
     this.#address = address
     if (!this.#options.count(address)) return
-    authority.admit(address).then(
+    authority.admit(address, id).then(
       (admission) => {
         if (this.#stage !== 'admission') return
         if (admission.admitted) {

@@ -30,6 +30,8 @@ export interface ConnectionContext {
   readonly sender: SocketSender | undefined
   readonly readPool: ReadPool
   readonly serve: OpenSession
+  /** Told of each connection that is over. */
+  readonly left: (connectionId: string) => void
   readonly log: Logger
   readonly meter: Meter
   readonly clock: Clock

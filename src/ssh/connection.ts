@@ -84,7 +84,7 @@ export class Connection implements Counted {
     this.since = clock.now()
     this.#accepted = this.#phaseSince = this.#lastActive = now
     this.#arrival = new Arrival({
-      ...{ socket, proxy, authority, software: settings.software, log, meter },
+      ...{ id: this.id, socket, proxy, authority, software: settings.software, log, meter },
       count: (address) => this.#count(address),
       listen: () => this.#listen(),
       greeted: (guest) => this.#greeted(guest),
@@ -500,6 +500,7 @@ export class Connection implements Counted {
     this.#release()
     this.#output.drop()
     if (this.#counted) this.#context.registry.leave(this)
+    this.#context.left(this.id)
     if (principal !== undefined) this.#context.log.info('connection closed', this.#logFields())
   }
 

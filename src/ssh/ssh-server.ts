@@ -66,6 +66,8 @@ export interface SshServerOptions {
   readonly meter?: Meter
   readonly clock?: Clock
   readonly events?: Pick<EventLog, 'recordLog'>
+  /** Told of each connection that is over, whether or not it was let in. */
+  readonly left?: (connectionId: string) => void
 }
 
 /** Where to listen. */
@@ -199,6 +201,7 @@ function prepare(
     sender: createSocketSender(),
     readPool: createReadPool(pooledReads),
     serve: options.serve,
+    left: options.left ?? (() => {}),
     log,
     meter,
     clock,

@@ -180,7 +180,7 @@ describe('the defender (row 56)', () => {
     for (let n = 0; n < 6; n++) last = await conversation.password('nobody', 'x')
     expect(last).toMatchObject({ verdict: 'refused', final: true })
     expect(await conversation.password('ada', 'engine')).toMatchObject({ verdict: 'refused', final: true })
-    expect(await rig.authority.admit('192.0.2.7')).toMatchObject({ admitted: false })
+    expect(await rig.authority.admit('192.0.2.7', 'c1')).toMatchObject({ admitted: false })
     principalOf(await rig.password('ada', 'engine', '192.0.2.8'))
   })
 
