@@ -23,9 +23,10 @@ const layers = {
   telemetry: ['base', 'gen'],
   packages: ['base', 'gen', 'slots', 'wire', 'host'],
   control: ['base', 'gen'],
+  cluster: ['base', 'gen', 'secrets', 'accounts', 'events', 'files', 'ssh', 'config'],
   server: [
     ...['base', 'gen', 'native', 'slots', 'config', 'telemetry', 'host', 'database', 'storage', 'secrets'],
-    ...['accounts', 'events', 'files', 'sftp', 'ssh', 'packages', 'control'],
+    ...['accounts', 'events', 'files', 'sftp', 'ssh', 'packages', 'control', 'cluster'],
   ],
   cli: [
     ...['base', 'gen', 'native', 'slots', 'config', 'host', 'packages', 'database', 'storage', 'secrets'],
@@ -42,7 +43,8 @@ const homes: Readonly<Record<string, readonly Folder[]>> = {
   // The generated code reads text leniently; wire hands it a strict reader.
   '@bufbuild/protobuf': ['gen', 'wire'],
   // The embedding program and the command line start processes of their own; only the host starts plugins.
-  'node:child_process': ['host'],
+  'node:child_process': ['host', 'cluster'],
+  'node:cluster': ['cluster'],
   koffi: ['native'],
   'node:sqlite': ['database'],
   libsql: ['database'],

@@ -14,7 +14,6 @@ export function checkRules(settings: Settings): RuleProblem[] {
     ...bindingProblems(settings),
     ...fileProblems(settings),
     ...secretProblems(settings),
-    ...workerProblems(settings),
     ...checkPlugins(settings),
   ]
 }
@@ -53,18 +52,6 @@ function networkProblems({ common }: Settings): RuleProblem[] {
     problems.push(problem(['common', 'defender', 'entries_soft_limit'], 'conflict', message))
   }
   return problems
-}
-
-/** One process speaks SSH: a larger number would promise what does not happen. */
-function workerProblems({ sftpd }: Settings): RuleProblem[] {
-  if (sftpd.workers === 1) return []
-  return [
-    problem(
-      ['sftpd', 'workers'],
-      'unsupported-key',
-      'is not supported yet: one process serves every session',
-    ),
-  ]
 }
 
 function isNetwork(text: string): boolean {

@@ -585,7 +585,7 @@ export const serverSchema = {
             "integer",
             "string"
           ],
-          "description": "Processes that speak SSH. One for now: several are not supported yet.",
+          "description": "Processes that speak SSH and move files; auto: one for each core. With more than one, the main process decides, counts and tells for all of them. A change needs a restart.",
           "default": 1,
           "minimum": 1,
           "maximum": 256,

@@ -330,7 +330,7 @@ export interface SftpdSettings {
   readonly keepalive_interval: number | string
   /** Which algorithms are offered: modern, strict (nothing that ssh-audit warns about) or legacy (old clients too). Default: "modern". */
   readonly profile: "modern" | "strict" | "legacy"
-  /** Processes that speak SSH. One for now: several are not supported yet. Default: 1. */
+  /** Processes that speak SSH and move files; auto: one for each core. With more than one, the main process decides, counts and tells for all of them. A change needs a restart. Default: 1. */
   readonly workers: number | string
 }
 

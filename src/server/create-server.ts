@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type Accounts, openAccounts } from '../accounts/open-accounts.ts'
 import { systemClock } from '../base/clock.ts'
@@ -10,24 +12,15 @@ import { openControlServer } from '../control/control-server.ts'
 import { type Database, openDatabase } from '../database/open-database.ts'
 import { type OpenEventLog, openEventLog } from '../events/open-event-log.ts'
 import { createActiveUploads } from '../files/active-uploads.ts'
-import { openPartJournal, sweepAllParts } from '../files/part-journal.ts'
-import { createBufferPool } from '../sftp/buffer-pool.ts'
-import { packetBufferBytes } from '../sftp/serve-session.ts'
-import type { OpenSession } from '../ssh/connection-context.ts'
-import { createDisks } from '../storage/disks.ts'
-import { backends } from '../storage/index.ts'
 import { type ProgramLogger, openLogger } from '../telemetry/logger.ts'
 import { openMeters } from '../telemetry/meters.ts'
 import { accountSettings } from './account-settings.ts'
-import { createMemoryPlaces } from './memory-places.ts'
 import { controlOperations } from './control-operations.ts'
 import { createDatabasePulse } from './database-pulse.ts'
 import { createEncryptedPlaces } from './encrypted-places.ts'
-import { filePolicy } from './file-policy.ts'
 import { makeFirstAccount } from './first-account.ts'
 import { openKeepers } from './keeper-parts.ts'
 import { tellGauges } from './gauges.ts'
-import { createSessionOpener } from './open-sessions.ts'
 import { createTelemetryDoor } from './open-telemetry.ts'
 import type { Parts } from './parts.ts'
 import { openPlugins } from './open-plugins.ts'
@@ -35,7 +28,9 @@ import { type NotifierRoster, createNotifierRoster } from './notifier-roster.ts'
 import { authenticatorsOf, filtersOf } from './plugin-parts.ts'
 import { createReloader } from './reload.ts'
 import type { RunningServer, ServerOptions } from './running-server.ts'
-import { openSshDoor } from './ssh-door.ts'
+import { type SshDoor, openSshDoor } from './ssh-door.ts'
+import { openClusterDoor } from './cluster-door.ts'
+import { isLeftJournal, journalName, openFileWing, sweepOldJournals } from './open-files.ts'
 import { stateLayout } from './state-layout.ts'
 import { holdStateFolder } from './state-lock.ts'
 import { statusOf } from './status.ts'
@@ -62,7 +57,11 @@ async function build(options: ServerOptions, scope: Scope): Promise<RunningServe
   const log = options.log ?? scope.own(openLogger(logOptions(options)))
   scope.own(holdStateFolder(stateLayout(config).lock))
   const known: { parts?: Parts } = {}
-  const meter = scope.own(openMeters((into) => known.parts !== undefined && tellGauges(known.parts, into)))
+  const meter = scope.own(
+    openMeters(async (into) => {
+      if (known.parts !== undefined) await tellGauges(known.parts, into)
+    }),
+  )
   const opened = await openParts(options, startedAt, log, meter, scope)
   known.parts = opened.parts
 
@@ -124,11 +123,10 @@ async function openParts(
   const accounts = scope.own(
     openAccountWing({ config, current, database, host, keepers, events, log, meter }),
   )
-  const serve = openFiles(
-    { current, accounts, events, encrypted, log, meter, inMemory: options.workshop?.filesInMemory === true },
+  const door = await openService(
+    { options, current, accounts, events, encrypted, keepers, log, meter },
     scope,
   )
-  const door = await openDoor(options, { authority: accounts.authority, serve, events, log, meter })
   accounts.attachSessions(door)
   const setGrace = closeDoorFirst(door, current, scope)
 
@@ -221,62 +219,69 @@ function openAccountWing({
   })
 }
 
-type FileNeeds = Pick<Parts, 'current' | 'accounts' | 'events' | 'encrypted'> & {
-  readonly log: ProgramLogger
+/** Everything that sessions stand on, whichever process serves them. */
+type ServiceNeeds = Pick<
+  Parts,
+  'options' | 'current' | 'accounts' | 'events' | 'encrypted' | 'keepers' | 'log'
+> & {
   readonly meter: Meter
-  readonly inMemory: boolean
 }
 
-function openFiles(
-  { current, accounts, events, encrypted, log, meter, inMemory }: FileNeeds,
-  scope: Scope,
-): OpenSession {
-  const { settings, stateFolder } = current.config
-  const clock = systemClock
-  const ledger = accounts.counters
-  const disks = createDisks({ clock, log: log.with({ part: 'storage' }), meter })
-  const journal = scope.own(openPartJournal(join(stateFolder, 'uploads.journal')))
-  const sweeping = sweepAllParts(
-    journal,
-    (realRoot) => backends.local({ root: Buffer.from(realRoot, 'latin1').toString(), disks }),
-    {
-      keep: settings.common.upload_mode === 2,
-      log: log.with({ part: 'files' }),
-    },
-  )
+/** Opens the way in: in this process, or in as many workers as the configuration asks for. */
+async function openService(needs: ServiceNeeds, scope: Scope): Promise<SshDoor> {
+  const { config } = needs.current
+  // What is held in memory for a workshop lives in one process.
+  const count = needs.options.workshop === undefined ? workerCount(config.settings.sftpd.workers) : 1
+  const old = (await readdir(config.stateFolder)).filter((name) => isLeftJournal(name, count))
+  const sweeping = sweepOldJournals(config, old, needs.log, needs.meter)
   scope.defer(() => sweeping)
-  const opener = createSessionOpener({
-    places: {
-      ...(inMemory && { memory: createMemoryPlaces() }),
-      ...{ disks, encrypted, ledger, trackQuota: settings.data_provider.track_quota },
+  return count === 1 ? openOwnService(needs, scope) : openWorkers(needs, count)
+}
+
+function workerCount(setting: number | string): number {
+  return typeof setting === 'number' ? setting : availableParallelism()
+}
+
+function openOwnService(
+  { options, current, accounts, events, encrypted, log, meter }: ServiceNeeds,
+  scope: Scope,
+): Promise<SshDoor> {
+  const serve = openFileWing(
+    {
+      ...{ current, events, encrypted, log, meter, ledger: accounts.counters },
+      active: createActiveUploads(randomBytes(4).toString('hex')),
+      journal: journalName(),
+      inMemory: options.workshop?.filesInMemory === true,
     },
-    policy: () => filePolicy(current.config.settings),
-    ...{ events, ledger, clock, meter, log: log.with({ part: 'sftp' }), version: programVersion() },
-    active: createActiveUploads(randomBytes(4).toString('hex')),
-    journal,
-    measured: () => current.config.settings.telemetry.bind_port !== 0,
-    buffers: createBufferPool({ bufferBytes: packetBufferBytes, keep: 64 }),
-  })
-  // The door has closed when this runs; what sessions were doing is finished before the journal and the database close.
-  scope.defer(() => opener.settled(lastEffortsMs))
-  return opener.open
-}
-
-/** For files to be put in order after everybody is gone. */
-const lastEffortsMs = 10_000
-
-interface DoorNeeds {
-  readonly authority: Accounts['authority']
-  readonly serve: OpenSession
-  readonly events: OpenEventLog
-  readonly log: ProgramLogger
-  readonly meter: Meter
-}
-
-function openDoor({ config, devPlugins }: ServerOptions, needs: DoorNeeds) {
+    scope,
+  )
   return openSshDoor({
-    ...{ ...needs, config, log: needs.log.with({ part: 'ssh' }) },
-    loopbackOnly: devPlugins === true,
+    ...{ config: current.config, authority: accounts.authority, serve, events, meter },
+    log: log.with({ part: 'ssh' }),
+    loopbackOnly: options.devPlugins === true,
+  })
+}
+
+function openWorkers(
+  { options, current, accounts, events, keepers, log, meter }: ServiceNeeds,
+  count: number,
+): Promise<SshDoor> {
+  return openClusterDoor({
+    ...{ config: current.config, count, events, log, meter },
+    authority: accounts.authority,
+    ledger: accounts.counters,
+    openSecret: async (stored) => (await keepers.keepers.open(stored)).reveal(),
+    hasTransferred(username) {
+      const { first_upload: upload, first_download: download } = accounts.usage.of({
+        kind: 'user',
+        name: username,
+      })
+      return [
+        ...(upload > 0 ? (['first-upload'] as const) : []),
+        ...(download > 0 ? (['first-download'] as const) : []),
+      ]
+    },
+    loopbackOnly: options.devPlugins === true,
   })
 }
 

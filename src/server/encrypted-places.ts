@@ -24,7 +24,7 @@ export interface EncryptedPlaces {
 
 /** What encrypted places are made of. */
 export interface EncryptedPlacesOptions {
-  readonly keepers: Keepers
+  readonly keepers: Pick<Keepers, 'open' | 'nameOf'>
   /** How long a user's key stays in memory after the session that made it asked for it: `kms.cache_time`. */
   readonly cacheTimeMs: number
   readonly log: Logger
@@ -61,7 +61,7 @@ export function createEncryptedPlaces({
 }
 
 interface KeySources {
-  readonly keepers: Keepers
+  readonly keepers: Pick<Keepers, 'open' | 'nameOf'>
   readonly warm: WarmValues<Buffer>
   readonly tell: Tell
 }

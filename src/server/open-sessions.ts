@@ -11,8 +11,10 @@ import type { PartJournal } from '../files/part-journal.ts'
 import type { UsageLedger } from '../files/usage-ledger.ts'
 import type { User } from '../accounts/user.ts'
 import { createIpSet } from '../accounts/ip-set.ts'
-import type { OpenSession } from '../ssh/connection-context.ts'
+import type { OpenSession, SessionOpening } from '../ssh/connection-context.ts'
 import { type BufferPool } from '../sftp/buffer-pool.ts'
+import type { ByteStream } from '../sftp/byte-stream.ts'
+import type { SftpSession } from '../sftp/session.ts'
 import { peopleFor } from '../sftp/people.ts'
 import { serveSession } from '../sftp/serve-session.ts'
 import { symlinkOrderFor } from '../sftp/symlink-order.ts'
@@ -34,6 +36,16 @@ export interface SessionSurroundings {
   readonly version: string
   /** Whether somebody reads the metrics; when not, nothing is measured. */
   readonly measured: () => boolean
+  /** Asked before a session opens, where somebody else counts them too; throws when it may not. */
+  readonly enter?: (opening: SessionOpening) => Promise<SessionPlace>
+}
+
+/** The place that a session has taken. */
+export interface SessionPlace {
+  /** The session is over. */
+  ended(): void
+  /** Its files are in order too. */
+  settled(): void
 }
 
 /** Opens sessions, and knows when they are over and done with. */
@@ -47,7 +59,22 @@ export interface SessionOpener {
 export function createSessionOpener(around: SessionSurroundings): SessionOpener {
   let opened = 0
   const lives = new Set<Promise<void>>()
-  const open: OpenSession = async (stream, { principal, clientVersion }) => {
+  const open: OpenSession = async (stream, opening) => {
+    if (around.enter === undefined) return begin(stream, opening)
+    const place = await around.enter(opening)
+    try {
+      return await begin(stream, opening, place)
+    } catch (error) {
+      place.ended()
+      place.settled()
+      throw error
+    }
+  }
+  const begin = async (
+    stream: ByteStream,
+    { principal, clientVersion }: SessionOpening,
+    place?: SessionPlace,
+  ): Promise<SftpSession> => {
     opened += 1
     // As in SFTPGo: the protocol, the connection, and a number that tells its sessions apart.
     const sessionId = `SFTP_${principal.connectionId}_${opened}`
@@ -69,13 +96,17 @@ export function createSessionOpener(around: SessionSurroundings): SessionOpener 
     around.meter.add('sftpgo_sessions_total')
     log.info('session opened', { address: principal.address, method: principal.method })
     const life = session.ended
+      .finally(() => place?.ended())
       .then(async (end) => {
         log.info('session ended', { end, requests: session.requests })
         await files.close()
         await places.close()
       })
       .catch((error: unknown) => log.warn('session ended untidily', { error: messageOf(error) }))
-      .finally(() => lives.delete(life))
+      .finally(() => {
+        lives.delete(life)
+        place?.settled()
+      })
     lives.add(life)
     return session
   }

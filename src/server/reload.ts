@@ -107,6 +107,7 @@ async function takeOver(
   // Also without a change: address filters read their lists again, and what has given up tries once more.
   const { problems } = await host.reload(entries)
   await events.takeNotifiers(roster.entries(next.settings))
+  door.tell(next)
   for (const { name, reason, oldRuns } of problems) {
     log.error('plugin not ready after reload', {
       instance: name,

@@ -13,15 +13,15 @@ export function statusOf(
   reloads: { readonly last: ServerStatus['lastReload']; readonly needRestart: readonly string[] },
 ): ServerStatus {
   const { door, log, current, startedAt } = parts
-  const connections = door.connections()
+  const { connections, sessions } = door.counts()
   return {
     pid: process.pid,
     version: programVersion(),
     startedAt,
     configuration: current.config.file,
     listening: door.ssh.addresses,
-    connections: connections.length,
-    sessions: connections.reduce((sum, { sessions }) => sum + sessions, 0),
+    connections,
+    sessions,
     logLevel: log.level,
     droppedLogLines: log.droppedLines,
     lastReload: reloads.last,
@@ -37,7 +37,14 @@ function partStates(parts: Parts): Record<string, PartState> {
     database: parts.pulse.state(),
     disk: diskState(parts.current.config.stateFolder),
     events: eventState(parts),
+    ...workerState(parts),
   }
+}
+
+/** Only where there are any. */
+function workerState({ door }: Parts): Record<string, PartState> {
+  const workers = door.workers?.()
+  return workers === undefined ? {} : { workers }
 }
 
 function slotState({ host }: Parts, slot: SlotName): PartState {

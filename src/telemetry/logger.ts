@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty'
 import { type Logger as PinoLogger, type LoggerOptions, pino, stdTimeFunctions } from 'pino'
-import type { LogLevel, Logger } from '../base/log.ts'
+import type { LogFields, LogLevel, Logger } from '../base/log.ts'
 import { type BoundedOutput, openBoundedOutput } from './bounded-output.ts'
 import { readableLine } from './readable-line.ts'
 
@@ -23,6 +23,8 @@ export interface ProgramLoggerOptions {
   readonly level: LogLevel
   /** Default `auto`. */
   readonly format?: LogFormat
+  /** On every line. */
+  readonly fields?: LogFields
   /** Default: standard error. */
   readonly output?: BoundedOutput
 }
@@ -34,7 +36,7 @@ const hiddenFields = [
 ]
 
 /** Creates the logger. It never throws and never makes the caller wait. */
-export function openLogger({ level, format = 'auto', output }: ProgramLoggerOptions): ProgramLogger {
+export function openLogger({ level, format = 'auto', fields, output }: ProgramLoggerOptions): ProgramLogger {
   const out = output ?? openBoundedOutput(2)
   const onTerminal = output === undefined && isatty(2)
   const isText = (asked: LogFormat): boolean => asked === 'text' || (asked === 'auto' && onTerminal)
@@ -46,9 +48,10 @@ export function openLogger({ level, format = 'auto', output }: ProgramLoggerOpti
     formatters: { level: (label) => ({ level: label }) },
     redact: { paths: hiddenFields.flatMap((name) => [name, `*.${name}`]), censor: '(hidden)' },
   }
-  const root = pino(options, {
+  const bare = pino(options, {
     write: (line: string) => out.write(text ? readableLine(line, onTerminal) : line),
   })
+  const root = fields === undefined ? bare : bare.child(fields)
   // Children keep the level they were made with, so each asks this one.
   let current = level
   const shared = { enabled: (asked: LogLevel) => order[asked] >= order[current] }

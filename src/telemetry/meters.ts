@@ -18,7 +18,7 @@ const lookEveryMs = 20
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 /** Creates the meter; `refresh` is called before each reading to set the gauges that are asked for, not told. */
-export function openMeters(refresh: (meter: Meter) => void = () => {}): ProgramMeter {
+export function openMeters(refresh: (meter: Meter) => void | Promise<void> = () => {}): ProgramMeter {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'sftpgo_' })
   const instruments = new Map<string, Counter | Gauge | Histogram>()
@@ -46,7 +46,7 @@ export function openMeters(refresh: (meter: Meter) => void = () => {}): ProgramM
     ...meter,
     async read() {
       tellDelays(meter, delays)
-      refresh(meter)
+      await refresh(meter)
       return { text: await registry.metrics(), contentType: registry.contentType }
     },
     close() {

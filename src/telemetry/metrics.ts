@@ -50,6 +50,10 @@ export const metrics = {
   sftpgo_events_dropped_total: counter('Events that promise nothing and were not kept', ['action']),
   sftpgo_events_oldest_seconds: gauge('Age of the oldest event that waits for a notifier', ['notifier']),
   sftpgo_event_delivery_seconds: histogram('Time of a delivery to a notifier', ['notifier', 'outcome']),
+  sftpgo_workers: gauge('Processes that speak SSH, where there are several'),
+  sftpgo_workers_lost: gauge('Worker processes that ended by themselves since the start, and were replaced'),
+  sftpgo_worker_resident_bytes: gauge('Memory of a worker process', ['worker']),
+  sftpgo_worker_cpu_seconds: gauge('CPU time of a worker process since its start', ['worker']),
   sftpgo_log_lines_dropped: gauge('Log lines given up because standard error was blocked'),
   sftpgo_inline_calls_moved_total: counter(
     'Times that calls of a disk turned slow and went from the main thread to the pool, by kind of call',

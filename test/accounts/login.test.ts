@@ -445,7 +445,7 @@ describe('the story of a login', () => {
       filters: [{ name: 'geo', filter: { check }, whenDown: 'refuse' }],
     })
     await filtered.addUser({ username: 'ada' }, 'engine')
-    const admission = await filtered.authority.admit('192.0.2.7')
+    const admission = await filtered.authority.admit('192.0.2.7', '1')
     if (!admission.admitted) throw new Error(admission.reason)
     const conversation = filtered.authority.begin({
       ...{ connectionId: '1', address: '192.0.2.7', clientVersion: 'test', admission },

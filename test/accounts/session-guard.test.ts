@@ -21,10 +21,13 @@ let guard: SessionGuard
 let live: LiveConnection[]
 const sessions: LiveSessions = {
   connections: () => live,
+  usernames: () => new Set(live.flatMap(({ username }) => username ?? [])),
   sessionsOf: () => 0,
-  disconnect(matches) {
+  disconnect(which) {
     const before = live.length
-    live = live.filter((one) => !matches(one))
+    live = live.filter((one) =>
+      'username' in which ? one.username !== which.username : one.id !== which.connection,
+    )
     return before - live.length
   },
 }

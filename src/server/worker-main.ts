@@ -1,0 +1,3 @@
+import { runWorker } from './run-worker.ts'
+
+runWorker(process.argv.slice(2))
