@@ -33,6 +33,8 @@ export interface OursOptions extends TargetOptions {
   /** The checkout. */
   readonly top: string
   readonly profile?: 'modern' | 'legacy'
+  /** Processes that speak SSH; default 1. */
+  readonly workers?: number
 }
 
 /** Our server from dist. `features` adds permissions, quota, a notifier and an auth plugin. */
@@ -132,6 +134,7 @@ function configFor(port: number, options: OursOptions, plugins: readonly object[
       bindings: [{ port, address: '127.0.0.1' }],
       host_keys: [],
       profile: options.profile ?? 'modern',
+      ...(options.workers !== undefined && { workers: options.workers }),
     },
     data_provider: { users_file: join(options.folder, 'users.json') },
     log: { level: 'error' },

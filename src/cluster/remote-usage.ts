@@ -1,15 +1,22 @@
 import type { TransferCounter, UsageCounter, UsageLedger } from '../files/usage-ledger.ts'
 import type { FirstTransfer, LinkToPrimary, UsageNews } from './contract.ts'
-import { type UsageKey, usageKeysOf } from './usage-keys.ts'
+import type { UsageKey } from './usage-keys.ts'
 
 /** The ledger of a worker: its own usage at once, that of all others as the primary tells it. */
 export interface RemoteUsage {
   readonly ledger: UsageLedger
   /** A session of this user is about to begin: to be called before the primary is asked for it. */
-  hold(username: string, folders: readonly string[]): HeldUsage
+  hold(owners: readonly UsageOwner[]): HeldUsage
   take(news: readonly UsageNews[]): void
   /** Tells what has not been told. */
   flush(): void
+}
+
+/** What a session counts, and how much of it there may be: bytes and files, or bytes sent and fetched. 0: no limit. */
+export interface UsageOwner {
+  readonly key: UsageKey
+  readonly mostA: number
+  readonly mostB: number
 }
 
 /** The usage of one session's user and folders. */
@@ -30,10 +37,18 @@ interface Entry {
   shared: boolean
   at: number
   sessions: number
+  mostA: number
+  mostB: number
 }
 
-/** What nobody else counts is told in lots; what somebody does, at the end of the turn. */
+/**
+ * A message for each file would cost a fifth of its work. So what is used is told in lots, and at the end of the turn
+ * only where another worker counts the same and a limit is near.
+ */
 const lotMs = 20
+/** Nearer than this share of a limit, or than as many files, is near. */
+const nearShare = 0.1
+const nearFiles = 100
 
 /** Creates it over the line to the primary. */
 export function createRemoteUsage(link: LinkToPrimary): RemoteUsage {
@@ -65,7 +80,7 @@ export function createRemoteUsage(link: LinkToPrimary): RemoteUsage {
     entry.pendingA += a
     entry.pendingB += b
     changed.add(key)
-    if (entry.shared) soon ??= setImmediate(flush)
+    if (entry.shared && isNear(entry)) soon ??= setImmediate(flush)
     else timer ??= setTimeout(flush, lotMs)
   }
   const entryOf = (key: UsageKey): Entry => {
@@ -81,7 +96,7 @@ export function createRemoteUsage(link: LinkToPrimary): RemoteUsage {
       entry.othersA = a
       entry.othersB = b
       entry.shared = shared
-      if (shared && changed.has(key)) soon ??= setImmediate(flush)
+      if (shared && changed.has(key) && isNear(entry)) soon ??= setImmediate(flush)
     }
   }
   const counter = (key: UsageKey): UsageCounter => ({
@@ -116,11 +131,14 @@ export function createRemoteUsage(link: LinkToPrimary): RemoteUsage {
         return true
       },
     },
-    hold(username, folders) {
-      const keys = usageKeysOf(username, folders)
-      for (const key of keys) {
+    hold(owners) {
+      const keys = owners.map(({ key }) => key)
+      const username = nameOf(owners)
+      for (const { key, mostA, mostB } of owners) {
         const entry = entries.get(key) ?? newEntry()
         entry.sessions += 1
+        entry.mostA = mostA
+        entry.mostB = mostB
         entries.set(key, entry)
       }
       let released = false
@@ -148,8 +166,29 @@ export function createRemoteUsage(link: LinkToPrimary): RemoteUsage {
   }
 }
 
+function nameOf(owners: readonly UsageOwner[]): string {
+  const user = owners.find(({ key }) => key.startsWith('user '))
+  return user?.key.slice('user '.length) ?? ''
+}
+
+/** Whether what others do may soon decide whether there is still room. */
+function isNear(entry: Entry): boolean {
+  const { mostA, mostB } = entry
+  if (mostA > 0 && sumA(entry) > mostA * (1 - nearShare)) return true
+  return mostB > 0 && sumB(entry) > Math.min(mostB * (1 - nearShare), mostB - nearFiles)
+}
+
 function newEntry(): Entry {
-  return { a: 0, b: 0, othersA: 0, othersB: 0, pendingA: 0, pendingB: 0, shared: false, at: 0, sessions: 0 }
+  return {
+    a: 0,
+    b: 0,
+    othersA: 0,
+    othersB: 0,
+    pendingA: 0,
+    pendingB: 0,
+    shared: false,
+    ...{ at: 0, sessions: 0, mostA: 0, mostB: 0 },
+  }
 }
 
 // A count that fell below nothing (a scan came in between) is nothing.

@@ -10,7 +10,8 @@ import { createRemoteAuthority, type RemoteAuthority } from '../cluster/remote-a
 import { createRemoteEvents } from '../cluster/remote-events.ts'
 import { createRemoteMeter } from '../cluster/remote-meter.ts'
 import { createRemoteUploads } from '../cluster/remote-uploads.ts'
-import { createRemoteUsage, type RemoteUsage } from '../cluster/remote-usage.ts'
+import { createRemoteUsage, type RemoteUsage, type UsageOwner } from '../cluster/remote-usage.ts'
+import type { User } from '../accounts/user.ts'
 import { FileError } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
 import type { Keepers } from '../secrets/keepers.ts'
@@ -122,14 +123,31 @@ function remoteKeepers(link: LinkToPrimary): Pick<Keepers, 'open' | 'nameOf'> {
   }
 }
 
+/** What the user's sessions count, with the limits that hold for it. */
+function usageOwnersOf(user: User): readonly UsageOwner[] {
+  const { username, virtual_folders: folders = [], total_data_transfer: total = 0 } = user
+  // Megabytes; a total stands above the other two, and either may use it up.
+  const bytes = (megabytes = 0): number => (total > 0 ? total : megabytes) * 2 ** 20
+  return [
+    { key: `user ${username}`, mostA: user.quota_size, mostB: user.quota_files },
+    {
+      key: `moved ${username}`,
+      mostA: bytes(user.upload_data_transfer),
+      mostB: bytes(user.download_data_transfer),
+    },
+    ...folders.map(({ name, quota_size: size, quota_files: files }): UsageOwner => ({
+      ...{ key: `folder ${name}`, mostA: Math.max(0, size), mostB: Math.max(0, files) },
+    })),
+  ]
+}
+
 /** Asks the primary for a place among the user's sessions, which brings what the user has used so far. */
 async function enter(
   { principal: { user, connectionId: id } }: SessionOpening,
   link: LinkToPrimary,
   usage: RemoteUsage,
 ): Promise<SessionPlace> {
-  const folders = (user.virtual_folders ?? []).map(({ name }) => name)
-  const held = usage.hold(user.username, folders)
+  const held = usage.hold(usageOwnersOf(user))
   try {
     const entry = await link.ask('session', { id })
     if (!entry.entered)

@@ -1,7 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { ToldToPrimary, ToldToWorker } from '../../src/cluster/contract.ts'
 import type { LinkToPrimary } from '../../src/cluster/contract.ts'
-import { createRemoteUsage, type HeldUsage, type RemoteUsage } from '../../src/cluster/remote-usage.ts'
+import {
+  createRemoteUsage,
+  type HeldUsage,
+  type RemoteUsage,
+  type UsageOwner,
+} from '../../src/cluster/remote-usage.ts'
 import { createUsageExchange, type UsageExchange } from '../../src/cluster/usage-exchange.ts'
 import { createMemoryUsageLedger, type UsageLedger } from '../../src/files/usage-ledger.ts'
 import { until } from '../helpers/until.ts'
@@ -9,6 +14,11 @@ import { until } from '../helpers/until.ts'
 let ledger: UsageLedger
 let exchange: UsageExchange
 let workers: Map<number, RemoteUsage>
+
+const owners: readonly UsageOwner[] = [
+  { key: 'user ada', mostA: 0, mostB: 0 },
+  { key: 'moved ada', mostA: 0, mostB: 0 },
+]
 
 beforeEach(() => {
   ledger = createMemoryUsageLedger()
@@ -35,7 +45,7 @@ describe('what a user has used', () => {
     const first = begin(1)
     counter(1).add({ size: 10, files: 1 })
     first.release()
-    const second = usageOf(1).hold('ada', [])
+    const second = usageOf(1).hold(owners)
     second.begin({ usage: exchange.join(1, ['user ada', 'moved ada']), firsts: [] })
     expect(counter(1).size).toBe(10)
     begin(2)
@@ -67,7 +77,7 @@ describe('what a user has used', () => {
 })
 
 function begin(worker: number): HeldUsage {
-  const held = usageOf(worker).hold('ada', [])
+  const held = usageOf(worker).hold(owners)
   held.begin({ usage: exchange.join(worker, ['user ada', 'moved ada']), firsts: [] })
   return held
 }
