@@ -94,6 +94,7 @@ describe('paths', () => {
       environment: folder.file('env.d'),
       state: folder.file('keep'),
       database: folder.file('keep/sftpgo.db'),
+      eventJournal: folder.file('keep/events.journal'),
       homes: folder.file('keep/homes'),
       lock: folder.file('keep/server.lock'),
       control: folder.file('keep/control.sock'),
