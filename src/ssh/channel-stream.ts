@@ -67,7 +67,7 @@ interface Waiting {
 }
 
 /** How long a client that could take a large answer at once is waited for, before it gets the answer in parts. */
-const patienceMs = 50
+const patienceMs = 5
 
 /** An SSH channel as the stream that an SFTP session wants: exact flow control both ways, replies gathered. */
 export class ChannelStream implements ByteStream {

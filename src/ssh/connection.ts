@@ -341,6 +341,7 @@ export class Connection implements Counted {
     if (transport === undefined || this.#phase !== 'login') return
     const { clock, log, registry, serve } = this.#context
     this.#enterPhase('open')
+    this.#output.thrifty = false
     this.#principal = principal
     this.#lastActive = clock.monotonic()
     registry.promote(this)

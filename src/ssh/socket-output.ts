@@ -19,6 +19,8 @@ export interface SocketOutputOptions {
  * read, what Node waits with and one slab more.
  */
 export class SocketOutput {
+  /** For strangers: what they do not read is copied, so that a few bytes of it hold no slab. */
+  thrifty = true
   readonly #socket: Socket
   readonly #pool: PacketPool
   readonly #sender: SocketSender | undefined
@@ -62,7 +64,7 @@ export class SocketOutput {
 
   /** Hands everything to the kernel; where Node still waits with what came before, soon. */
   flush(): void {
-    if (this.#withNode === 0) this.flushAll()
+    if (this.#withNode === 0 || this.thrifty) this.flushAll()
   }
 
   /** Hands everything to the kernel, or what it does not take now to Node. */
@@ -75,12 +77,18 @@ export class SocketOutput {
     const length = this.#filled
     this.#filled = 0
     const sent = length === 0 ? 0 : this.#sendNow(slab, length)
-    if (sent === length) return this.#pool.give(slab)
+    const rest = slab.bytes.subarray(sent, length)
+    if (rest.length === 0 || this.thrifty) this.#pool.give(slab)
+    if (rest.length > 0)
+      this.#leaveToNode(this.thrifty ? Buffer.from(rest) : rest, this.thrifty ? undefined : slab)
+  }
+
+  #leaveToNode(bytes: Buffer, slab: PinnedBuffer | undefined): void {
     this.#withNode += 1
-    this.#socket.write(slab.bytes.subarray(sent, length), (error) => {
+    this.#socket.write(bytes, (error) => {
       this.#withNode -= 1
       if (error) return // the slab is left to the collector
-      this.#pool.give(slab)
+      if (slab !== undefined) this.#pool.give(slab)
       this.flush()
       if (this.#withNode === 0) this.#drained()
     })

@@ -59,6 +59,7 @@ describe.each(ways)('output %s', (_, sender) => {
       give: (slab: ReturnType<typeof pool.take>) => void lent.delete(slab),
     }
     const output = new SocketOutput({ socket: pair.server, pool: counting, sender, drained() {} })
+    output.thrifty = false
     // The kernel's buffers take some megabytes; after that everything waits here.
     for (let sent = 0; output.backlog < 1024 * 1024 && sent < 200; sent += 1) {
       output.write(Buffer.alloc(64 * 1024, 1))
@@ -73,6 +74,28 @@ describe.each(ways)('output %s', (_, sender) => {
     expect(lent.size).toBe(held)
     pair.client.resume()
     await eventually(() => output.backlog === 0)
+    expect(lent.size).toBe(0)
+  })
+
+  it('holds no slab at all for a stranger who does not read', async () => {
+    await using pair = await connectedPair()
+    const pool = createPacketPool(8)
+    const lent = new Set<object>()
+    const counting = {
+      ...pool,
+      take: () => {
+        const slab = pool.take()
+        lent.add(slab)
+        return slab
+      },
+      give: (slab: ReturnType<typeof pool.take>) => void lent.delete(slab),
+    }
+    const output = new SocketOutput({ socket: pair.server, pool: counting, sender, drained() {} })
+    for (let sent = 0; output.backlog < 64 * 1024 && sent < 10_000; sent += 1) {
+      output.write(Buffer.alloc(1024, 1))
+      output.flush()
+    }
+    expect(output.backlog).toBeGreaterThanOrEqual(64 * 1024)
     expect(lent.size).toBe(0)
   })
 
