@@ -76,14 +76,17 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Two clients of eight lanes each work on a server for a while. */
+/**
+ * Two clients work on a server for a while, with so many lanes that requests wait for every process: with few of them
+ * a process that has just used up its slice leaves the clients with nothing to do.
+ */
 async function load(
   work: (typeof works)[number],
   { port }: Target,
 ): Promise<{ readonly rate: number; readonly clientCores: number }> {
   const what = work === 'logins' ? 'logins' : 'files'
   const program = new URL('./workers/load.js', import.meta.url)
-  const clients = [1, 2].map(() => fork(program, [what, String(port), key, '8', String(seconds)]))
+  const clients = [1, 2].map(() => fork(program, [what, String(port), key, '32', String(seconds)]))
   await Promise.all(clients.map((client) => heard(client)))
   const results = clients.map((client) => heard(client))
   for (const client of clients) client.send('go')

@@ -42,8 +42,8 @@ interface Entry {
 }
 
 /**
- * A message for each file would cost a fifth of its work. So what is used is told in lots, and at the end of the turn
- * only where another worker counts the same and a limit is near.
+ * A message for each file would go on to every worker that counts the same. So what is used is told in lots, and at the
+ * end of the turn only where another worker counts it too and a limit is near.
  */
 const lotMs = 20
 /** Nearer than this share of a limit, or than as many files, is near. */
