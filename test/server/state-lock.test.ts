@@ -9,8 +9,8 @@ it.skipIf(process.platform !== 'linux')(
   'takes the state folder of a killed server whose parent has not waited for it',
   async () => {
     using folder = temporaryDirectory()
-    // The inner program ends at once; what takes the shell's place never asks how it went.
-    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], {
+    // The inner program ends when another has taken the shell's place, which never asks how it went.
+    const parent = spawn('sh', ['-c', 'sleep 0.5 & echo $!; exec sleep 60'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     })
     try {
