@@ -1,7 +1,7 @@
 import { constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { deadline } from '../base/deadline.ts'
+import { deadline, delay } from '../base/deadline.ts'
 import { messageOf, PluginError } from '../base/errors.ts'
 import { Empty } from '../gen/google/protobuf/empty.ts'
 import { HealthCheckResponse_ServingStatus, HealthDefinition } from '../gen/health.ts'
@@ -189,7 +189,8 @@ export class Channel {
     for (const stream of this.#streams) stream.close(constants.NGHTTP2_CANCEL)
     this.#session.destroy()
     this.#socket.destroy()
-    await this.closed
+    // A session that ended in an odd moment has been seen to say nothing: nobody waits for its word for ever.
+    await Promise.race([this.closed, delay(closingMs)])
   }
 
   #call(service: ServiceDescription, method: MethodDescription, options: CallerOptions) {
@@ -252,6 +253,9 @@ export class Channel {
     }
   }
 }
+
+/** How long the end of a connection that was given up is waited for. */
+const closingMs = 1_000
 
 /** Plugins of Go may answer with more than the four megabytes that gRPC libraries take by default. */
 const defaultReplyBytes = 16 << 20

@@ -177,6 +177,15 @@ function keepConnected() {
     },
   }
 
+  /** As the host of plugins does: one that was killed is not always heard of by its connection. */
+  async function watch(open: Channel): Promise<void> {
+    while (open.isOpen && !closing.signal.aborted) {
+      await new Promise((resolve) => setTimeout(resolve, 250))
+      await open.health({ timeoutMs: 5_000 }).catch(() => open.close())
+    }
+    await open.close()
+  }
+
   async function connect(): Promise<void> {
     while (!closing.signal.aborted) {
       try {
@@ -200,6 +209,7 @@ function keepConnected() {
           return connect()
         })
         for (const listener of listeners) listener()
+        void watch(channel)
         return
       } catch {
         await new Promise((resolve) => setTimeout(resolve, 20))
