@@ -3,6 +3,9 @@ import type { PinnedBuffer } from '../native/arena.ts'
 import type { SocketSender } from '../native/socket-sender.ts'
 import { slabBytes, type PacketPool } from './packet-pool.ts'
 
+/** For fewer bytes than these a copy is made: a last word to a client that is gone must not hold a slab. */
+const leastLent = 16 * 1024
+
 /** What the output of a socket needs. */
 export interface SocketOutputOptions {
   readonly socket: Socket
@@ -78,12 +81,12 @@ export class SocketOutput {
     this.#filled = 0
     const sent = length === 0 ? 0 : this.#sendNow(slab, length)
     const rest = slab.bytes.subarray(sent, length)
-    if (rest.length === 0 || this.thrifty) this.#pool.give(slab)
-    if (rest.length > 0)
-      this.#leaveToNode(this.thrifty ? Buffer.from(rest) : rest, this.thrifty ? undefined : slab)
+    if (rest.length >= leastLent && !this.thrifty) return this.#leaveToNode(rest, slab)
+    if (rest.length > 0) this.#leaveToNode(Buffer.from(rest))
+    this.#pool.give(slab)
   }
 
-  #leaveToNode(bytes: Buffer, slab: PinnedBuffer | undefined): void {
+  #leaveToNode(bytes: Buffer, slab?: PinnedBuffer): void {
     this.#withNode += 1
     this.#socket.write(bytes, (error) => {
       this.#withNode -= 1

@@ -6,7 +6,10 @@ export interface TurnBudget {
 }
 
 /** Creates a budget of `milliseconds` per turn. Work is never dropped: who queues it bounds how much there is. */
-export function createTurnBudget(milliseconds: number): TurnBudget {
+export function createTurnBudget(
+  milliseconds: number,
+  monotonic: () => number = () => performance.now(),
+): TurnBudget {
   let line: (() => void)[] = []
   let spent = 0
   let planned = false
@@ -17,9 +20,9 @@ export function createTurnBudget(milliseconds: number): TurnBudget {
     setImmediate(nextTurn)
   }
   const timed = (work: () => void): void => {
-    const before = performance.now()
+    const before = monotonic()
     work()
-    spent += performance.now() - before
+    spent += monotonic() - before
   }
   function nextTurn(): void {
     planned = false

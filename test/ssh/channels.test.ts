@@ -210,7 +210,7 @@ describe('the stream of a channel', () => {
     const piece = buildMessage(message.channelData, theirs, Buffer.alloc(32_768))
     let window = 2 * 1024 * 1024
     let widest = window
-    for (let round = 0; round < 60 && widest < 6 * 1024 * 1024; round += 1) {
+    for (let round = 0; round < 400 && widest < 6 * 1024 * 1024; round += 1) {
       // A round trip: all that the window allows is sent, and only then answers are read and given.
       for (; window >= 32_768; window -= 32_768) client.send(piece)
       const before = test.sessions[0]?.received ?? 0
