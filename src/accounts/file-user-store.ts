@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { ConfigError, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import { parseDump } from './dump.ts'
+import { followFile } from './follow-file.ts'
 import { looksHashed } from './password-hash.ts'
 import type { Folder, Group, User } from './user.ts'
 import { withCounters, type AccountChange, type UserStore } from './user-store.ts'
@@ -36,8 +37,22 @@ interface Accounts {
 export function openFileUserStore(options: FileUserStoreOptions): FileUserStore {
   const { path, usage, log } = options
   const listeners = new Set<(change: AccountChange) => void>()
-  let text = readText(path)
-  let accounts = parseAccounts(text, path, log)
+  const unfollow = followFile(path, options.intervalMs ?? 1000, () => {
+    try {
+      reload()
+    } catch (error) {
+      log.error('users file not taken, the accounts read before stay', { path, error: messageOf(error) })
+    }
+  })
+  let text: string
+  let accounts: Accounts
+  try {
+    text = readText(path)
+    accounts = parseAccounts(text, path, log)
+  } catch (error) {
+    unfollow()
+    throw error
+  }
 
   const reload = (): void => {
     const next = readText(path)
@@ -47,14 +62,6 @@ export function openFileUserStore(options: FileUserStoreOptions): FileUserStore 
     log.info('users file read', { path, users: accounts.users.size })
     for (const listener of listeners) listener({ of: 'all' })
   }
-  // By looking, not by being told: editors and git replace files, and notifications of that get lost.
-  watchFile(path, { persistent: false, interval: options.intervalMs ?? 1000 }, () => {
-    try {
-      reload()
-    } catch (error) {
-      log.error('users file not taken, the accounts read before stay', { path, error: messageOf(error) })
-    }
-  })
   const counted = (user: User): User => withCounters(user, usage.of({ kind: 'user', name: user.username }))
   const refuse = (name: string): never => {
     throw new ConfigError(
@@ -99,7 +106,7 @@ export function openFileUserStore(options: FileUserStoreOptions): FileUserStore 
       return () => listeners.delete(listener)
     },
     async close() {
-      unwatchFile(path)
+      unfollow()
       listeners.clear()
     },
   }
