@@ -165,11 +165,13 @@ export class ChannelStream implements ByteStream {
     this.#flushGathered()
     if (this.#windowOut < length || !this.#mayWrite()) return this.#askForRoom(length)
     const each = Math.min(this.#numbers.packetSize, mostPacketData)
+    // Looked at first: a peer that takes tiny packets would otherwise have thousands of them laid out for nothing.
+    if (length / each > packetsPerTurn) return undefined
     const packets: { readonly at: number; readonly data: Buffer }[] = []
     let total = 0
     for (let done = 0; done < length; done += each)
       total += transport.packetBytes(dataHeader + Math.min(each, length - done))
-    if (total === 0 || total > slabBytes || length / each > packetsPerTurn) return undefined
+    if (total === 0 || total > slabBytes) return undefined
     const memory = this.#link.allocate(total)
     let at = 0
     for (let done = 0; done < length; done += each) {

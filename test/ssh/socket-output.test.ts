@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { createSocketSender, type SocketSender } from '../../src/native/socket-sender.ts'
-import { createPacketPool, slabBytes } from '../../src/ssh/packet-pool.ts'
+import { createPacketPool, slabBytes, type PacketPool } from '../../src/ssh/packet-pool.ts'
 import { SocketOutput } from '../../src/ssh/socket-output.ts'
 
 const atOnce = createSocketSender()
@@ -47,18 +47,8 @@ describe.each(ways)('output %s', (_, sender) => {
 
   it('counts what a client has not read, and holds no slab for a few bytes of it', async () => {
     await using pair = await connectedPair()
-    const lent = new Set<object>()
-    const pool = createPacketPool(0)
-    const counting = {
-      ...pool,
-      take: () => {
-        const slab = pool.take()
-        lent.add(slab)
-        return slab
-      },
-      give: (slab: ReturnType<typeof pool.take>) => void lent.delete(slab),
-    }
-    const output = new SocketOutput({ socket: pair.server, pool: counting, sender, drained() {} })
+    const { pool, lent } = countingPool()
+    const output = new SocketOutput({ socket: pair.server, pool, sender, drained() {} })
     output.thrifty = false
     // The kernel's buffers take some megabytes; after that everything waits here.
     for (let sent = 0; output.backlog < 1024 * 1024 && sent < 200; sent += 1) {
@@ -79,18 +69,8 @@ describe.each(ways)('output %s', (_, sender) => {
 
   it('holds no slab at all for a stranger who does not read', async () => {
     await using pair = await connectedPair()
-    const pool = createPacketPool(8)
-    const lent = new Set<object>()
-    const counting = {
-      ...pool,
-      take: () => {
-        const slab = pool.take()
-        lent.add(slab)
-        return slab
-      },
-      give: (slab: ReturnType<typeof pool.take>) => void lent.delete(slab),
-    }
-    const output = new SocketOutput({ socket: pair.server, pool: counting, sender, drained() {} })
+    const { pool, lent } = countingPool()
+    const output = new SocketOutput({ socket: pair.server, pool, sender, drained() {} })
     for (let sent = 0; output.backlog < 64 * 1024 && sent < 10_000; sent += 1) {
       output.write(Buffer.alloc(1024, 1))
       output.flush()
@@ -109,6 +89,18 @@ describe.each(ways)('output %s', (_, sender) => {
     expect(await everythingFrom(pair.client)).toHaveLength(0)
   })
 })
+
+/** A pool that keeps nothing, and what of it is lent. */
+function countingPool(): { readonly pool: PacketPool; readonly lent: ReadonlySet<object> } {
+  const lent = new Set<object>()
+  const pool = createPacketPool(0)
+  const take = (): ReturnType<PacketPool['take']> => {
+    const slab = pool.take()
+    lent.add(slab)
+    return slab
+  }
+  return { pool: { ...pool, take, give: (slab) => void lent.delete(slab) }, lent }
+}
 
 async function connectedPair(): Promise<{ server: Socket; client: Socket } & AsyncDisposable> {
   const listener = createServer().listen(0, '127.0.0.1')
