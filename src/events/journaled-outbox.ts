@@ -7,6 +7,7 @@ import type { Database } from '../database/open-database.ts'
 import type { Step } from '../database/writer.ts'
 import { openEventJournal, readEventJournal, type EventJournal, type JournalRecord } from './event-journal.ts'
 import type { FileIntent } from './event-log.ts'
+import { EventNumbers } from './event-numbers.ts'
 import type { ServerEvent } from './event.ts'
 import { isOwed, type NotifierEntry } from './notifier-entry.ts'
 import type { EventNotes, Outbox, OwedRow, WrittenEvent } from './outbox.ts'
@@ -36,6 +37,8 @@ interface YoungEvent {
   readonly line: string
   /** Notifiers that were not told yet. */
   readonly owed: Set<string>
+  /** Whether its relays heard of it. Until then nobody reads it here: they would hear of it a second time. */
+  announced: boolean
   /** Resolves when the database has it, or has not taken it; undefined while it is not on its way there. */
   moving: Promise<void> | undefined
 }
@@ -51,14 +54,8 @@ const mostYoung = 20_000
 const mostJournalBytes = 256 * 1024 * 1024
 /** The journal is written anew when so much of it says nothing any more. */
 const mostStaleBytes = 2 * 1024 * 1024
-/** Numbers that are taken from the database at once, so that events get theirs without asking it. */
-const numbersAtOnce = 1_000_000
 
 const sql = {
-  takeNumbers: "update sqlite_sequence set seq = seq + ? where name = 'outbox'",
-  firstNumbers:
-    "insert into sqlite_sequence (name, seq) select 'outbox', ? where not exists (select 1 from sqlite_sequence where name = 'outbox')",
-  lastNumber: "select seq from sqlite_sequence where name = 'outbox'",
   insert:
     'insert into outbox (seq, event_id, stream, action, payload, created_ms, owed) values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing',
   owe: 'insert or ignore into delivery (notifier, stream, seq) values (?, ?, ?)',
@@ -74,14 +71,12 @@ const sql = {
 export class JournaledOutbox implements EventNotes, RelayStore {
   readonly #options: JournaledOutboxOptions
   readonly #waitingBetween: { get(...values: (string | number)[]): { n: number } | undefined }
+  readonly #numbers: EventNumbers
   #journal: EventJournal | undefined
   readonly #intents = new Map<string, string>()
   readonly #young = new Map<number, YoungEvent>()
   /** What goes to the journal with the next line; losing it costs an event that is told twice. */
   #later = ''
-  #nextNumber = 0
-  #numbersLeft = 0
-  #taking = false
   #moving: Promise<boolean> | undefined
   #movesGo = true
   #youngBytes = 0
@@ -92,6 +87,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
 
   constructor(options: JournaledOutboxOptions) {
     this.#options = options
+    this.#numbers = new EventNumbers(options)
     this.#waitingBetween = options.database.query<{ n: number }>(sql.waitingBetween)
   }
 
@@ -127,7 +123,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
 
   /** From now on notes go to the journal. */
   async begin(): Promise<void> {
-    if (this.#numbersLeft === 0 && !this.#options.onlyRecovers) await this.#takeNumbers()
+    if (!this.#numbers.isReady && !this.#options.onlyRecovers) await this.#numbers.take()
   }
 
   /** Moves everything into the database and ends. */
@@ -156,21 +152,38 @@ export class JournaledOutbox implements EventNotes, RelayStore {
 
   add(id: string, event: ServerEvent, createdMs = this.#options.clock.now()): Soon<void> {
     if (!this.#ready) return this.#options.store.add(id, event, createdMs)
-    if (this.#young.size < manyYoung || !this.#movesGo) return this.#addNow(id, event, createdMs)
-    return this.#move().then(() => this.#addNow(id, event, createdMs))
+    if (!this.#isFull) return this.#addNow(id, event, createdMs)
+    return this.#addWithRoom(id, event, createdMs)
+  }
+
+  get #isFull(): boolean {
+    return this.#young.size >= manyYoung && this.#movesGo
+  }
+
+  /** Many wait here at once, more than one move makes room for. */
+  async #addWithRoom(id: string, event: ServerEvent, createdMs: number): Promise<void> {
+    while (this.#isFull) await this.#move()
+    await this.#addNow(id, event, createdMs)
   }
 
   #addNow(id: string, event: ServerEvent, createdMs: number): Soon<void> {
     const owed = this.#owedTo(event)
     if (owed.length === 0) return this.forgetIntent(id)
-    const seq = this.#nextNumber
+    const seq = this.#numbers.next
     const payload = payloadOf(event)
     const line = `["event",${JSON.stringify(id)},${createdMs},${seq},${JSON.stringify(owed)},${payload}]\n`
     this.#append(line)
-    this.#countNumber()
+    this.#numbers.use()
     const row: OwedRow = { seq, id, stream: streamOf(event), createdMs, payload, attempts: 0 }
     this.#youngBytes += line.length
-    this.#young.set(seq, { row, line, action: actionOf(event), owed: new Set(owed), moving: undefined })
+    this.#young.set(seq, {
+      row,
+      line,
+      action: actionOf(event),
+      owed: new Set(owed),
+      announced: false,
+      moving: undefined,
+    })
     this.#intents.delete(id)
     this.#planMove(moveAfterMs)
     this.#arrive({ row, notifiers: owed })
@@ -181,8 +194,8 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     if (rows.length >= most || this.#young.size === 0) return rows
     const known = new Set(rows.map(({ seq }) => seq))
     const young: OwedRow[] = []
-    for (const { row, owed } of this.#young.values()) {
-      if (row.stream === stream && owed.has(notifier) && !known.has(row.seq)) young.push(row)
+    for (const { row, owed, announced } of this.#young.values()) {
+      if (announced && row.stream === stream && owed.has(notifier) && !known.has(row.seq)) young.push(row)
     }
     // They have the higher numbers; only one that is just arriving may be in both.
     return [...rows, ...young].toSorted((one, other) => one.seq - other.seq).slice(0, most)
@@ -190,8 +203,8 @@ export class JournaledOutbox implements EventNotes, RelayStore {
 
   streamsAfter(notifier: string, stream: string, most: number): readonly string[] {
     const names = new Set(this.#options.store.streamsAfter(notifier, stream, most))
-    for (const { row, owed } of this.#young.values()) {
-      if (row.stream > stream && owed.has(notifier)) names.add(row.stream)
+    for (const { row, owed, announced } of this.#young.values()) {
+      if (announced && row.stream > stream && owed.has(notifier)) names.add(row.stream)
     }
     return [...names].toSorted((one, other) => (one < other ? -1 : 1)).slice(0, most)
   }
@@ -199,8 +212,8 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   waiting(notifier: string): number {
     let young = 0
     let [first, last] = [Infinity, -Infinity]
-    for (const { row, owed, moving } of this.#young.values()) {
-      if (owed.has(notifier)) young += 1
+    for (const { row, owed, announced, moving } of this.#young.values()) {
+      if (announced && owed.has(notifier)) young += 1
       if (moving === undefined) continue
       first = Math.min(first, row.seq)
       last = Math.max(last, row.seq)
@@ -228,7 +241,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   }
 
   get #ready(): boolean {
-    return this.#numbersLeft > 0 && !this.#closing
+    return this.#numbers.isReady && !this.#closing
   }
 
   /** The event while it is only in the journal; undefined once the database has it. */
@@ -276,32 +289,11 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   #tellArrivals(): void {
     const arrivals = this.#arrivals
     this.#arrivals = []
-    for (const event of arrivals) this.#options.written(event)
-  }
-
-  #countNumber(): void {
-    this.#nextNumber += 1
-    this.#numbersLeft -= 1
-    // The last ones of a block go through the database until there is a new block, so none is waited for.
-    if (this.#taking || (this.#numbersLeft !== numbersAtOnce / 2 && this.#numbersLeft !== 0)) return
-    this.#taking = true
-    this.#takeNumbers()
-      .catch((error: unknown) => this.#options.log.error('no numbers for events', { error }))
-      .finally(() => {
-        this.#taking = false
-      })
-  }
-
-  async #takeNumbers(): Promise<void> {
-    const result = await this.#options.database.writer.write([
-      { sql: sql.firstNumbers, values: [0] },
-      { sql: sql.takeNumbers, values: [numbersAtOnce] },
-      { sql: sql.lastNumber, values: [], returnsRows: true },
-    ])
-    const last = result.applied ? result.rows.flat().at(-1)?.['seq'] : undefined
-    if (typeof last !== 'number') throw new TypeError('The database gave no numbers')
-    this.#nextNumber = last - numbersAtOnce + 1
-    this.#numbersLeft = numbersAtOnce
+    for (const event of arrivals) {
+      const young = this.#young.get(event.row.seq)
+      if (young !== undefined) young.announced = true
+      this.#options.written(event)
+    }
   }
 
   #planMove(afterMs: number): void {
@@ -325,6 +317,8 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   }
 
   async #moveOldest(): Promise<boolean> {
+    // What is in the database is read by everybody.
+    this.#tellArrivals()
     const batch = [...this.#young.values()].slice(0, mostInMove)
     if (batch.length === 0) return true
     const went = this.#options.database.writer.write(batch.flatMap(stepsOf)).then(

@@ -12,7 +12,8 @@ import type { EventLog, FileIntent, Intent } from './event-log.ts'
 import type { FileAction, FileEvent, LogEvent, ProviderEvent, ServerEvent } from './event.ts'
 import { isOwed, neverTold, type NotifierEntry } from './notifier-entry.ts'
 import { JournaledOutbox } from './journaled-outbox.ts'
-import { createOutbox, type EventNotes, type Outbox, type WrittenEvent } from './outbox.ts'
+import { createOutbox, type EventNotes, type WrittenEvent } from './outbox.ts'
+import { withReceipts, type OutboxWithReceipts } from './receipts.ts'
 import type { RelayStatus } from './relay.ts'
 import { createRelays, type Relays } from './relays.ts'
 import { startRetention, type Retention } from './retention.ts'
@@ -99,7 +100,7 @@ class DatabaseEventLog implements OpenEventLog {
   readonly #meter: Meter
   readonly #tells: boolean
   readonly #newId: () => string
-  readonly #outbox: Outbox
+  readonly #outbox: OutboxWithReceipts
   readonly #journaled: JournaledOutbox | undefined
   /** Where things are written down: the journal before the database, or the database. */
   readonly #notes: EventNotes
@@ -130,7 +131,11 @@ class DatabaseEventLog implements OpenEventLog {
       written: (event: WrittenEvent) => this.#relays.arrived(event),
     }
     const { durable = false } = settings
-    this.#outbox = createOutbox({ ...common, durable, now: () => this.#clock.now() })
+    const store = createOutbox({
+      ...{ ...common, durable, now: () => this.#clock.now() },
+      written: (event) => common.written(this.#outbox.untold(event)),
+    })
+    this.#outbox = withReceipts({ ...around, store })
     this.#journaled =
       options.journalFile === undefined || !this.#tells
         ? undefined
@@ -257,6 +262,9 @@ class DatabaseEventLog implements OpenEventLog {
     this.#unwritten.close()
     await this.#unwritten.retry()
     await this.#relays.close(grace)
+    await this.#outbox.settle().catch((error: unknown) => {
+      this.#log.error('not noted what was told: it will be told again', { error: messageOf(error) })
+    })
     await this.#journaled?.close()
     this.#stopping.abort()
   }

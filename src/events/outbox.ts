@@ -55,6 +55,8 @@ export interface Outbox extends EventNotes {
   oldestMs(notifier: string): number | undefined
   /** How many events a notifier is owed. Counts every row. */
   waiting(notifier: string): number
+  /** Whether a notifier is still owed this one. */
+  owes(notifier: string, row: OwedRow): boolean
   parked(notifier: string): number
   /** Grows when another process changed what is owed. */
   generation(): number
@@ -100,6 +102,7 @@ const sql = {
       select min((select min(seq) from delivery d where d.notifier = ?1 and d.stream = streams.stream)) from streams
     )`,
   waiting: 'select count(*) as n from delivery where notifier = ?',
+  owes: 'select count(*) as n from delivery where notifier = ? and stream = ? and seq = ?',
   parked: 'select count(*) as n from parked where notifier = ?',
   generation: 'select generation from event_signal where id = 1',
 } as const
@@ -110,6 +113,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const page = database.query<OwedRow>(sql.page)
   const nextStream = database.query<{ stream: string }>(sql.nextStream)
   const waiting = database.query<{ n: number }>(sql.waiting)
+  const owes = database.query<{ n: number }>(sql.owes)
   const oldest = database.query<{ createdMs: number }>(sql.oldest)
   const parked = database.query<{ n: number }>(sql.parked)
   const generation = database.query<{ generation: number }>(sql.generation)
@@ -178,6 +182,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     },
     oldestMs: (notifier) => oldest.get(notifier)?.createdMs,
     waiting: (notifier) => waiting.get(notifier)?.n ?? 0,
+    owes: (notifier, { stream, seq }) => (owes.get(notifier, stream, seq)?.n ?? 0) > 0,
     parked: (notifier) => parked.get(notifier)?.n ?? 0,
     generation: () => generation.get()?.generation ?? 0,
   }

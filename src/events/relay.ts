@@ -325,6 +325,7 @@ export class Relay {
     this.#streams.advance(stream)
     if (stream.rows.length > 0 || stream.more) this.#enqueue(stream)
     else this.#streams.forget(stream)
+    if (this.#streams.isComplete && this.#streams.size === 0) this.#waiting = 0
     this.#pump()
   }
 

@@ -52,6 +52,11 @@ export class StreamTable {
     return this.#unlisted && this.#streams.size < mostStreams / 2
   }
 
+  /** Whether every stream is here. */
+  get isComplete(): boolean {
+    return !this.#unlisted
+  }
+
   all(): IterableIterator<Stream> {
     return this.#streams.values()
   }
