@@ -1,8 +1,10 @@
 import type { Logger } from '../base/log.ts'
 import type { HostKey } from './library.ts'
 import { hostKeyAlgorithms } from './library.ts'
-import { ChannelStream, type ChannelLink, type WindowLimits } from './channel-stream.ts'
+import type { ChannelLink } from './channel-link.ts'
+import { ChannelStream } from './channel-stream.ts'
 import { message, openFailure } from './messages.ts'
+import type { WindowLimits } from './receive-window.ts'
 import { buildMessage, Fields, ProtocolError, sshString } from './wire.ts'
 
 /** What channels need of their connection and of the server. */
@@ -37,17 +39,6 @@ export class Channels {
 
   constructor(context: ChannelsContext) {
     this.#context = context
-  }
-
-  get count(): number {
-    return this.#open.size
-  }
-
-  /** Bytes received on all channels that their sessions still work on. */
-  get unconsumedBytes(): number {
-    let sum = 0
-    for (const { stream } of this.#open.values()) sum += stream.unconsumedBytes
-    return sum
   }
 
   /** From now on no channel is opened. */

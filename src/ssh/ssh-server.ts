@@ -10,7 +10,6 @@ import { silentEventLog, type EventLog } from '../events/event-log.ts'
 import { nativePacketCiphers } from '../native/packet-ciphers.ts'
 import { createSocketSender } from '../native/socket-sender.ts'
 import { chooseAlgorithms, type AlgorithmSettings } from './algorithms.ts'
-import { usualWindows } from './channel-stream.ts'
 import { Connection } from './connection.ts'
 import type {
   ConnectionContext,
@@ -26,6 +25,7 @@ import { runSelfTest, strictServer } from './library-self-test.ts'
 import { disconnectReason } from './messages.ts'
 import { createPacketPool } from './packet-pool.ts'
 import { createReadPool } from './read-memory.ts'
+import { usualWindows } from './receive-window.ts'
 import { createTurnBudget } from './turn-budget.ts'
 
 /** How an SSH server is set up. Everything but the first five has a default. */
