@@ -1,5 +1,5 @@
 import type { Principal } from '../accounts/principal.ts'
-import type { Full } from '../ssh/connection-registry.ts'
+import { type Counted, Crowd, type Full } from '../ssh/crowd.ts'
 
 /** How many there may be in all; 0: no limit. */
 export interface HeadLimits {
@@ -8,12 +8,12 @@ export interface HeadLimits {
 }
 
 /** One connection of any worker. */
-interface Head {
+interface Head extends Counted {
   readonly id: string
   readonly worker: number
-  readonly address: string
   principal: Principal | undefined
-  sessions: number
+  /** Gives back the place of a session, for each that is open. */
+  readonly sessions: (() => void)[]
 }
 
 /** Who is connected, in all workers together. Whatever is decided here is decided for one after the other. */
@@ -50,10 +50,8 @@ export function createHeadCount(
   limits: () => HeadLimits,
   evict: (worker: number, id: string) => void,
 ): HeadCount {
-  // In the order of arrival: the first stranger found is the oldest.
+  const crowd = new Crowd()
   const heads = new Map<string, Head>()
-  const byAddress = new Map<string, Set<Head>>()
-  const sessions = new Map<string, number>()
 
   const headOf = (worker: number, id: string): Head | undefined => {
     const head = heads.get(id)
@@ -61,34 +59,14 @@ export function createHeadCount(
   }
   const remove = (head: Head): void => {
     heads.delete(head.id)
-    const here = byAddress.get(head.address)
-    here?.delete(head)
-    if (here?.size === 0) byAddress.delete(head.address)
-    while (head.sessions > 0) leaveSession(head)
-  }
-  const leaveSession = (head: Head): void => {
-    if (head.sessions === 0 || head.principal === undefined) return
-    head.sessions -= 1
-    const { username } = head.principal.user
-    const now = (sessions.get(username) ?? 0) - 1
-    if (now > 0) sessions.set(username, now)
-    else sessions.delete(username)
-  }
-  const makeRoom = (most: number, among: Iterable<Head>, count: number): boolean => {
-    if (most <= 0 || count < most) return true
-    for (const head of among) {
-      if (head.principal !== undefined) continue
-      remove(head)
-      evict(head.worker, head.id)
-      return true
-    }
-    return false
+    crowd.leave(head)
+    while (head.sessions.length > 0) head.sessions.pop()?.()
   }
   const countsAmong = (some: Iterable<Head>): HeadCounts => {
     const sum = { connections: 0, halfOpen: 0, sessions: 0 }
     for (const head of some) {
       sum.connections += 1
-      sum.sessions += head.sessions
+      sum.sessions += head.sessions.length
       if (head.principal === undefined) sum.halfOpen += 1
     }
     return sum
@@ -97,16 +75,19 @@ export function createHeadCount(
     enter(worker, id, address) {
       const known = heads.get(id)
       if (known !== undefined) remove(known)
-      const { total, perAddress } = limits()
-      const here = byAddress.get(address) ?? new Set()
-      if (!makeRoom(perAddress, here, here.size))
-        return { refused: 'too many connections from this address', by: 'limit-address' }
-      if (!makeRoom(total, heads.values(), heads.size))
-        return { refused: 'too many connections', by: 'limit-total' }
-      const head: Head = { id, worker, address, principal: undefined, sessions: 0 }
-      heads.set(id, head)
-      byAddress.set(address, (byAddress.get(address) ?? new Set()).add(head))
-      return undefined
+      const head: Head = {
+        ...{ id, worker, address, principal: undefined, sessions: [] },
+        // How far its key exchange got is known to the worker alone: the oldest stranger has to go.
+        progress: 0,
+        destroy() {
+          heads.delete(id)
+          evict(worker, id)
+        },
+      }
+      // Who is not logged in is bounded by each worker.
+      const full = crowd.enter(head, { ...limits(), halfOpen: 0, halfOpenPerAddress: 0 })
+      if (full === undefined) heads.set(id, head)
+      return full
     },
     left(worker, id) {
       const head = headOf(worker, id)
@@ -115,23 +96,21 @@ export function createHeadCount(
     isHere: (worker, id) => headOf(worker, id) !== undefined,
     granted(worker, id, principal) {
       const head = headOf(worker, id)
-      if (head !== undefined) head.principal = principal
+      if (head === undefined) return
+      head.principal = principal
+      crowd.promote(head)
     },
     enterSession(worker, id) {
       const head = headOf(worker, id)
       if (head?.principal === undefined) return undefined
       const { username, max_sessions: most } = head.principal.user
-      const open = sessions.get(username) ?? 0
-      if (most > 0 && open >= most) return undefined
-      sessions.set(username, open + 1)
-      head.sessions += 1
+      const leave = crowd.enterSession(username, most)
+      if (leave === undefined) return undefined
+      head.sessions.push(leave)
       return head.principal
     },
-    leaveSession(worker, id) {
-      const head = headOf(worker, id)
-      if (head !== undefined) leaveSession(head)
-    },
-    sessionsOf: (username) => sessions.get(username) ?? 0,
+    leaveSession: (worker, id) => headOf(worker, id)?.sessions.pop()?.(),
+    sessionsOf: (username) => crowd.sessionsOf(username),
     usernames() {
       const names = new Set<string>()
       for (const { principal } of heads.values())

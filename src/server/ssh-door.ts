@@ -6,6 +6,7 @@ import type { EventLog } from '../events/event-log.ts'
 import type { OpenSession } from '../ssh/connection-context.ts'
 import type { ConnectionChoice } from '../accounts/session-guard.ts'
 import type { Soon } from '../base/soon.ts'
+import { Crowd } from '../ssh/crowd.ts'
 import { type ConnectionInfo, type SshServer, startSshServer } from '../ssh/ssh-server.ts'
 import { sshOptions } from './ssh-options.ts'
 
@@ -61,13 +62,15 @@ export interface OwnDoor extends SshDoor {
 /** Opens the door. */
 export async function openSshDoor(options: SshDoorOptions): Promise<OwnDoor> {
   const { loopbackOnly, config: _first, ...behind } = options
+  // Who is inside a server that was replaced is still counted.
+  const crowd = new Crowd(options.meter)
   const start = async (config: Config, before?: SshServer): Promise<SshServer> => {
     const settings = sshOptions(config, { loopbackOnly })
     // A port that was chosen freely stays the same when the server listens anew.
     const bindings = settings.bindings.map((binding, index) =>
       binding.port === 0 ? { ...binding, port: before?.addresses[index]?.port ?? 0 } : binding,
     )
-    return startSshServer({ ...settings, bindings, ...behind })
+    return startSshServer({ ...settings, bindings, crowd, ...behind })
   }
   let config = options.config
   let ssh = await start(config)
@@ -91,7 +94,7 @@ export async function openSshDoor(options: SshDoorOptions): Promise<OwnDoor> {
     connections,
     counts: () => countsOf(connections()),
     usernames: () => new Set(connections().flatMap(({ username }) => username ?? [])),
-    sessionsOf: (username) => all().reduce((sum, server) => sum + server.sessionsOf(username), 0),
+    sessionsOf: (username) => crowd.sessionsOf(username),
     end,
     disconnect: (which, text) =>
       end(

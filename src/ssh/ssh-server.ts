@@ -18,6 +18,7 @@ import type {
   ProxyExpectation,
 } from './connection-context.ts'
 import { ConnectionRegistry } from './connection-registry.ts'
+import { Crowd } from './crowd.ts'
 import { fingerprintOf, loadHostKeys } from './host-keys.ts'
 import { hostKeyAlgorithms, type HostKey, type SshLibrary } from './library.ts'
 import { openSshLibrary } from './ssh2/open-library.ts'
@@ -66,6 +67,8 @@ export interface SshServerOptions {
   readonly meter?: Meter
   readonly clock?: Clock
   readonly events?: Pick<EventLog, 'recordLog'>
+  /** Whom the limits count, where another server still has connections of its own; default: those of this one. */
+  readonly crowd?: Crowd
   /** Told of each connection that is over, whether or not it was let in. */
   readonly left?: (connectionId: string) => void
 }
@@ -120,7 +123,7 @@ export interface SshServer {
   readonly addresses: readonly { readonly address: string; readonly port: number }[]
   readonly status: SshStatus
   connections(): readonly ConnectionInfo[]
-  /** SFTP sessions that the user has open. */
+  /** SFTP sessions that the user has open, also with another server of the crowd. */
   sessionsOf(username: string): number
   /** Ends the connections for which `matches` says so, with a word to the client; returns how many. */
   disconnect(matches: (connection: ConnectionInfo) => boolean, text: string): number
@@ -154,7 +157,8 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     },
     log,
   )
-  const { context, status } = prepare(options, library, choice, hostKeys, log)
+  const crowd = options.crowd ?? new Crowd(options.meter)
+  const { context, status } = prepare({ ...options, crowd }, library, choice, hostKeys, log)
   const listeners: Server[] = []
   try {
     for (const binding of options.bindings) listeners.push(await listen(binding, options.proxy, context))
@@ -162,7 +166,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     for (const listener of listeners) listener.close()
     throw error
   }
-  return runServer(listeners, context, status)
+  return runServer(listeners, context, status, crowd)
 }
 
 function isRsaName(name: string, type: string): boolean {
@@ -170,7 +174,7 @@ function isRsaName(name: string, type: string): boolean {
 }
 
 function prepare(
-  options: SshServerOptions,
+  options: SshServerOptions & { readonly crowd: Crowd },
   library: SshLibrary,
   choice: ReturnType<typeof chooseAlgorithms>,
   hostKeys: readonly HostKey[],
@@ -195,7 +199,7 @@ function prepare(
     hostKeys,
     settings: connectionSettings(options, choice.publicKeyAlgorithms),
     authority: options.authority,
-    registry: new ConnectionRegistry(registryLimits(options), meter),
+    registry: new ConnectionRegistry(registryLimits(options), options.crowd),
     budget: createTurnBudget(strangersMs),
     pool: createPacketPool(pooledPackets),
     sender: createSocketSender(),
@@ -311,7 +315,12 @@ function ipSet(setting: string, networks: readonly string[]): IpSet {
   }
 }
 
-function runServer(listeners: readonly Server[], context: ConnectionContext, status: SshStatus): SshServer {
+function runServer(
+  listeners: readonly Server[],
+  context: ConnectionContext,
+  status: SshStatus,
+  crowd: Crowd,
+): SshServer {
   const { registry, clock } = context
   // A listener is closed when its connections are, too.
   const closed = (): Promise<unknown> =>
@@ -332,7 +341,7 @@ function runServer(listeners: readonly Server[], context: ConnectionContext, sta
     }),
     status,
     connections: () => [...registry.connections()].map((each) => infoOf(each, clock.monotonic())),
-    sessionsOf: (username) => registry.sessionsOf(username),
+    sessionsOf: (username) => crowd.sessionsOf(username),
     disconnect(matches, text) {
       const now = clock.monotonic()
       const found = [...registry.connections()].filter((each) => matches(infoOf(each, now)))

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { Client, type SFTPWrapper } from 'ssh2'
@@ -9,17 +10,42 @@ describe('a reload', () => {
   it('listens anew where settings of the listener changed, and lets everybody stay who is connected', async () => {
     await using it = await started()
     await using person = await loggedIn(it.server)
-    expect(it.reload({ common: { idle_timeout: 3, max_total_connections: 1 } })).toEqual({
+    expect(it.reload({ common: { idle_timeout: 3, server_version: 'short' } })).toEqual({
       status: 0,
-      said: 'Took over: common.idle_timeout, common.max_total_connections\n',
+      said: 'Took over: common.idle_timeout, common.server_version\n',
     })
     expect(await person.list('/')).toEqual([])
     await using other = await loggedIn(it.server)
     expect(await other.list('/')).toEqual([])
-    await expect(loggedIn(it.server)).rejects.toThrow()
     expect(await person.list('/')).toEqual([])
     expect(it.server.screen).toContain('demo')
     expect(await it.server.stop()).toBe(0)
+  })
+
+  it('counts those who stayed, in the limit of all, of an address, and of strangers', async () => {
+    await using it = await started()
+    await using person = await loggedIn(it.server)
+    expect(it.reload({ common: { max_total_connections: 2 } }).status).toBe(0)
+    await using other = await loggedIn(it.server)
+    expect(await greeting(it.server.port)).toBe('')
+
+    expect(it.reload({ common: { max_per_host_connections: 3 } }).status).toBe(0)
+    await using silent = await stranger(it.server.port)
+    expect(it.reload({ common: { max_per_host_connections: 3, idle_timeout: 3 } }).status).toBe(0)
+    // Who has not logged in has to go for a newcomer, whichever listener took them in.
+    await using third = await loggedIn(it.server)
+    await silent.gone
+    expect(await greeting(it.server.port)).toBe('')
+    for (const each of [person, other, third]) expect(await each.list('/')).toEqual([])
+  })
+
+  it('counts the sessions of those who stayed', async () => {
+    await using it = await started()
+    expect(runCommand(['user', 'set', 'demo', 'max_sessions=1', '--config', it.config]).stderr).toBe('')
+    await using person = await loggedIn(it.server)
+    expect(it.reload({ common: { idle_timeout: 3 } }).status).toBe(0)
+    await expect(loggedIn(it.server)).rejects.toThrow()
+    expect(await person.list('/')).toEqual([])
   })
 
   it('takes over who may connect, how often, and how the log looks', async () => {
@@ -152,6 +178,20 @@ function greeting(port: number): Promise<string> {
     socket.on('error', () => {})
     socket.once('close', () => settle(text))
   })
+}
+
+/** Somebody who reads the first line and says nothing. */
+async function stranger(port: number) {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => {})
+  const gone = once(socket, 'close')
+  await once(socket, 'data')
+  return {
+    gone,
+    async [Symbol.asyncDispose]() {
+      socket.destroy()
+    },
+  }
 }
 
 async function metric(port: number, name: string): Promise<string | undefined> {
