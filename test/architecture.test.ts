@@ -149,6 +149,15 @@ describe('the map of the house', () => {
     expect(naming).toEqual(['ssh/ssh2/load-privately.ts'])
   })
 
+  it('makes folders in one way that always ends', () => {
+    const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) =>
+      /\bmkdir(?:Sync)?\([^)]*recursive/.test(
+        file.endsWith('.ts') ? readFileSync(join(source, file), 'utf8') : '',
+      ),
+    )
+    expect(files, 'use makeFolders of base/make-folders.ts').toEqual([])
+  })
+
   it('takes only types from the slots into the file wing', () => {
     const wrong = imports.filter(
       ({ folder, into, typeOnly }) =>

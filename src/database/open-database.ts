@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import { ConfigError, messageOf } from '../base/errors.ts'
 import { silentLogger, type Logger } from '../base/log.ts'
 import { Scope } from '../base/scope.ts'
@@ -103,7 +104,7 @@ function removeWhole(path: string): void {
 
 /** SQLite gives its side files the permissions of the database, so this one is made first. */
 function createPrivately(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolders(dirname(path), 0o700)
   closeSync(openSync(path, 'a', 0o600))
 }
 

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
-import { chmod, mkdir, mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
+import { chmod, mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import { hashWhileReading, type HashedBytes } from './checksum.ts'
 
 /** A folder that only the server's own user can enter, filled file by file. */
@@ -14,7 +15,7 @@ export interface PrivateFolder {
 
 /** Makes such a folder below `parent`, which is made too where it is missing. */
 export async function openPrivateFolder(parent: string): Promise<PrivateFolder> {
-  await mkdir(parent, { recursive: true, mode: 0o700 })
+  makeFolders(parent, 0o700)
   const path = await mkdtemp(join(parent, 'copy-'))
   return {
     path,
@@ -24,7 +25,7 @@ export async function openPrivateFolder(parent: string): Promise<PrivateFolder> 
 }
 
 async function writeCopy(path: string, source: FileHandle): Promise<HashedBytes> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolders(dirname(path), 0o700)
   const target = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
   try {
     const hashed = await hashWhileReading(source, async (piece, position) => {

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir, readFile as readFileAsync } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 
 /** A plugin process that was started and may outlive us. */
 export interface RecordedProcess {
@@ -153,7 +154,7 @@ function kill(target: number): boolean {
 }
 
 function writeRecords(path: string, processes: readonly RecordedProcess[]): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolders(dirname(path), 0o700)
   const next = `${path}.new`
   writeFileSync(next, `${JSON.stringify(processes)}\n`, { mode: 0o600 })
   renameSync(next, path)

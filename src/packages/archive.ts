@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdir, open, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip, type Gunzip } from 'node:zlib'
+import { makeFolders } from '../base/make-folders.ts'
 import { Header, Parser, type ReadEntry } from 'tar'
 import { PackageError } from '../base/errors.ts'
 
@@ -114,7 +115,8 @@ function take(entry: ReadEntry, { folder, limits, counted, fail }: TakeOptions):
   if (counted.entries > limits.entries) throw tooLarge('it has too many entries', limits.entries)
   if (entry.type === 'Directory') {
     entry.resume()
-    return mkdir(join(folder, path), { recursive: true, mode: 0o700 }).then(() => undefined)
+    makeFolders(join(folder, path), 0o700)
+    return Promise.resolve()
   }
   if (entry.type !== 'File' && entry.type !== 'OldFile') {
     throw new PackageError(
@@ -134,7 +136,7 @@ function take(entry: ReadEntry, { folder, limits, counted, fail }: TakeOptions):
 }
 
 async function write(entry: ReadEntry, target: string, executable: boolean): Promise<void> {
-  await mkdir(join(target, '..'), { recursive: true, mode: 0o700 })
+  makeFolders(dirname(target), 0o700)
   const file = await open(target, 'wx', executable ? 0o500 : 0o400)
   try {
     for await (const chunk of entry) await file.write(chunk)

@@ -3,13 +3,13 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import { messageOf, PackageError } from '../base/errors.ts'
 import { digestToApprove } from '../host/verified-copy.ts'
 import { thisPlatform } from '../host/manifest.ts'
@@ -66,7 +66,7 @@ export async function buildPlugin(request: BuildRequest): Promise<BuiltPlugin> {
   const target = resolve(request.target)
   const stats = statSync(target, { throwIfNoEntry: false })
   if (stats === undefined) throw new PackageError('not-found', `There is no "${target}"`)
-  mkdirSync(request.into, { recursive: true, mode: 0o700 })
+  makeFolders(request.into, 0o700)
   return stats.isDirectory() ? builtFolder(target, request) : builtExecutable(target, request)
 }
 
@@ -180,7 +180,7 @@ async function staged(
   const paths = [...new Set(names.flatMap((name) => filesBelow(folder, name)))]
   const files = paths.map((path) => {
     const bytes = readFileSync(join(folder, path))
-    mkdirSync(dirname(join(into, path)), { recursive: true })
+    makeFolders(dirname(join(into, path)))
     writeFileSync(join(into, path), bytes, { mode: 0o755 })
     return { path, sha256: createHash('sha256').update(bytes).digest('hex') }
   })

@@ -1,10 +1,11 @@
 import { createHash, createHmac } from 'node:crypto'
 import { createWriteStream, existsSync } from 'node:fs'
-import { copyFile, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { dirname, isAbsolute, resolve, sep } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ReadableStream } from 'node:stream/web'
+import { makeFolders } from '../base/make-folders.ts'
 import { messageOf, PackageError } from '../base/errors.ts'
 import { largestIndexBytes } from './catalog-index.ts'
 
@@ -61,7 +62,7 @@ function folderSource(root: string): CatalogSource {
     },
     async write(file, bytes) {
       const path = inside(file)
-      await mkdir(dirname(path), { recursive: true })
+      makeFolders(dirname(path))
       await writeFile(`${path}.part`, bytes)
       await rename(`${path}.part`, path)
     },

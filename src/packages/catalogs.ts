@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import type { Clock } from '../base/clock.ts'
 import { messageOf, PackageError, type PackageErrorCode } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
@@ -231,7 +232,7 @@ function isEntry(value: unknown): value is CatalogEntry {
 }
 
 async function replaceFile(folder: string, name: string, text: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  makeFolders(folder, 0o700)
   await writeFile(join(folder, `${name}.part`), text, { mode: 0o600 })
   await rename(join(folder, `${name}.part`), join(folder, name))
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import semver from 'semver'
 import { PackageError } from '../base/errors.ts'
 import { currentPlatform, parseArchiveName, type Platform } from './archive-name.ts'
@@ -185,7 +186,7 @@ async function download(
   installer: Installer,
 ): Promise<StoredPackage> {
   const { downloads, limits = defaultArchiveLimits } = installer
-  await mkdir(downloads, { recursive: true, mode: 0o700 })
+  makeFolders(downloads, 0o700)
   const part = join(downloads, `part-${randomBytes(8).toString('hex')}.tgz`)
   try {
     await source.fetch(archive.file, part, limits.packedBytes)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import { PackageError } from '../base/errors.ts'
 import { defaultArchiveLimits, packArchive, unpackArchive, type PackedFile } from './archive.ts'
 import { largestIndexBytes, parsePublicKey, readSignedIndex } from './catalog-index.ts'
@@ -51,7 +52,7 @@ export async function loadKit(
     catalogs,
   }: { readonly name: string; readonly folder: string; readonly key?: string; readonly catalogs: Catalogs },
 ): Promise<CatalogEntry> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  makeFolders(folder, 0o700)
   const place = join(folder, name)
   await mkdir(place, { mode: 0o700 }).catch((cause: unknown) => {
     throw new PackageError('in-use', `There is a kit "${name}" already`, { cause })

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import { PackageError } from '../base/errors.ts'
 import { formatArchiveName, type Platform } from './archive-name.ts'
 import { packArchive, type PackedFile } from './archive.ts'
@@ -38,7 +39,7 @@ export async function packPlugin({ folder, out, node, tool }: PackOptions): Prom
   const text = readFileSync(join(folder, 'plugin.json'), 'utf8')
   const manifest = parsePackageManifest(text)
   const written = JSON.parse(text) as Readonly<Record<string, unknown>> // an object, as just parsed
-  mkdirSync(out, { recursive: true })
+  makeFolders(out)
   const entries = entriesOf(written['entry'])
   const source = written['source']
   const bundled =

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import semver from 'semver'
 import { PackageError } from '../base/errors.ts'
 import { parseProgramManifest } from '../host/manifest.ts'
@@ -66,7 +67,7 @@ export function createPackageStore(
       }
       const there = await find(sha256)
       if (there !== undefined) return there
-      await mkdir(folder, { recursive: true, mode: 0o700 })
+      makeFolders(folder, 0o700)
       const part = join(folder, `part-${randomBytes(8).toString('hex')}`)
       await mkdir(part, { mode: 0o700 })
       try {

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolders } from '../base/make-folders.ts'
 import { parseUser } from '../accounts/parse-user.ts'
 import type { Config } from '../config/load-config.ts'
 import type { Accounts } from '../accounts/open-accounts.ts'
@@ -25,7 +25,7 @@ export async function makeFirstAccount(
   const username = 'demo'
   const password = Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('')
   const home = join(stateLayout(config).homes, username)
-  mkdirSync(home, { recursive: true, mode: 0o700 })
+  makeFolders(home, 0o700)
   const record = {
     username,
     status: 1,

@@ -1,4 +1,5 @@
-import { chownSync, mkdirSync, statSync } from 'node:fs'
+import { chownSync } from 'node:fs'
+import { makeFolders } from '../base/make-folders.ts'
 import type { FilesystemConfig, User, VirtualFolder } from '../accounts/user.ts'
 import { FileError } from '../base/errors.ts'
 import { Scope } from '../base/scope.ts'
@@ -99,7 +100,5 @@ function openBackend(
 }
 
 function makeDirectory(path: string, { uid, gid }: User): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return
-  mkdirSync(path, { recursive: true, mode: 0o700 })
-  if (uid > 0 || gid > 0) chownSync(path, uid, gid)
+  if (makeFolders(path, 0o700) && (uid > 0 || gid > 0)) chownSync(path, uid, gid)
 }

@@ -1,6 +1,7 @@
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigError, messageOf } from '../base/errors.ts'
+import { makeFolders } from '../base/make-folders.ts'
 
 /** Who holds a state folder. */
 interface Holder {
@@ -35,17 +36,12 @@ export function holdStateFolder(lockFile: string): StateLock {
   throw new ConfigError('state-in-use', `Cannot hold "${dirname(lockFile)}": others keep starting there`)
 }
 
-/** Not Node's recursive form: below a folder that takes nothing new and says so oddly, as /proc does, it tries for ever. */
 function makeFolder(path: string): void {
-  if (existsSync(path)) return
-  if (!existsSync(dirname(path))) makeFolder(dirname(path))
   try {
-    mkdirSync(path, { mode: 0o700 })
-  } catch (error) {
-    // Another starter may have been faster.
-    if (existsSync(path)) return
-    throw new ConfigError('file-unreadable', `Cannot make the state folder "${path}": ${messageOf(error)}`, {
-      cause: error,
+    makeFolders(path, 0o700)
+  } catch (cause) {
+    throw new ConfigError('file-unreadable', `Cannot make the state folder "${path}": ${messageOf(cause)}`, {
+      cause,
     })
   }
 }

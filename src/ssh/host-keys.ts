@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, link, open, rename, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { ConfigError, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
+import { makeFolders } from '../base/make-folders.ts'
 import type { HostKey, SshLibrary } from './library.ts'
 import { newHostKey, type NewKeyType } from './new-host-key.ts'
 
@@ -72,11 +73,7 @@ function typeFromName(path: string): NewKeyType | undefined {
 }
 
 async function readHostKey(library: SshLibrary, path: string, log: Logger): Promise<HostKey> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    if (isMissing(cause)) throw cause
-    throw new ConfigError('file-unreadable', `Cannot read the host key "${path}"`, { cause })
-  })
-  const { mode } = await stat(path)
+  const { text, mode } = await readSmallFile(path)
   if ((mode & 0o077) !== 0) {
     log.warn('host key was readable by others', { path, mode: (mode & 0o777).toString(8) })
     await chmod(path, 0o600).catch((error: unknown) => {
@@ -91,12 +88,36 @@ async function readHostKey(library: SshLibrary, path: string, log: Logger): Prom
   }
 }
 
+/** The text of a regular file, and its mode. A pipe or a device is neither read nor waited for. */
+async function readSmallFile(path: string): Promise<{ readonly text: string; readonly mode: number }> {
+  const unusable = (how: string, cause?: unknown): ConfigError =>
+    new ConfigError('file-unreadable', `Cannot read the host key "${path}": ${how}`, { cause })
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
+    if (isMissing(cause)) throw cause
+    throw unusable(messageOf(cause), cause)
+  })
+  try {
+    const stats = await file.stat()
+    if (!stats.isFile()) throw unusable('it is not a regular file')
+    if (stats.size > largestKeyFile) throw unusable(`it is larger than ${largestKeyFile} bytes`)
+    return { text: await file.readFile('utf8'), mode: stats.mode }
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause
+    throw unusable(messageOf(cause), cause)
+  } finally {
+    await file.close()
+  }
+}
+
+/** An RSA key of 16,384 bits takes a fifth of it. */
+const largestKeyFile = 65_536
+
 /** Writes a new key so that it is there whole or not at all, and never readable by others; who comes second takes the first one's. */
 async function makeHostKey(path: string, text: string): Promise<void> {
-  await mkdir(path.slice(0, path.lastIndexOf('/') + 1) || '.', { recursive: true, mode: 0o700 })
   const draft = `${path}.${randomBytes(6).toString('hex')}.new`
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
   try {
+    makeFolders(dirname(path), 0o700)
     const file = await open(draft, flags, 0o600)
     try {
       await file.writeFile(text)

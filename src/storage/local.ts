@@ -1,5 +1,6 @@
-import { chownSync, close, fsync, mkdirSync, statSync } from 'node:fs'
+import { chownSync, close, fsync, statSync } from 'node:fs'
 import { promisify } from 'node:util'
+import { makeFolders } from '../base/make-folders.ts'
 import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import type {
   CallPlace,
@@ -112,8 +113,7 @@ export function createLocalBackend(directory: OpenDirectory, disk: Disk): Backen
 
 function makeRoot(root: string, { mode = 0o777, owner }: MakeRoot): void {
   try {
-    if (mkdirSync(root, { recursive: true, mode }) !== undefined && owner !== undefined)
-      chownSync(root, owner.uid, owner.gid)
+    if (makeFolders(root, mode) && owner !== undefined) chownSync(root, owner.uid, owner.gid)
   } catch (error) {
     throw fileErrorFrom(error, `Cannot make the directory "${root}"`)
   }

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { silentLogger } from '../../src/base/log.ts'
 import { fingerprintOf, loadHostKeys, type HostKeySource } from '../../src/ssh/host-keys.ts'
@@ -115,6 +115,26 @@ describe('host keys', () => {
     const both = await Promise.all([load(source), load(source)])
     const [one, two] = both.map((keys) => fingerprintOf(keys[0]!.publicBlob))
     expect(one).toBe(two)
+  })
+
+  it('are not waited for: a pipe, a device and a place that takes nothing end with a reason', async () => {
+    using folder = temporaryDirectory()
+    execFileSync('mkfifo', [folder.file('pipe')])
+    writeFileSync(folder.file('huge'), '')
+    truncateSync(folder.file('huge'), 2 ** 30)
+    const reasons: Readonly<Record<string, string>> = {
+      [folder.file('pipe')]: 'it is not a regular file',
+      [folder.path]: 'it is not a regular file',
+      [folder.file('huge')]: 'it is larger than 65536 bytes',
+      '/dev/zero': 'it is not a regular file',
+      '/proc/none/id_ed25519': "mkdir '/proc/none'",
+      '/dev/null/id_rsa': 'ENOTDIR',
+    }
+    for (const [path, reason] of Object.entries(reasons))
+      await expect(load({ files: [path], folder: folder.path, allowed: modern })).rejects.toMatchObject({
+        code: 'file-unreadable',
+        message: expect.stringMatching(`host key "${path}".*${reason}`),
+      })
   })
 })
 

@@ -115,6 +115,10 @@ describe.each(ways)('a local backend: $way', ({ portable, inline }) => {
     expect(() => open({ root: join(folder, 'file') })).toThrow(
       expect.objectContaining({ code: 'not-a-directory' }),
     )
+    // A home may be what a plugin says: no place may keep the server busy for ever.
+    expect(() => open({ root: '/proc/none/home', makeRoot: { mode: 0o700 } })).toThrow(
+      'Cannot make the directory "/proc/none/home"',
+    )
     open({ root: join(folder, 'made/here'), makeRoot: { mode: 0o700 } })
     expect((await backend.attributes(at('/'), { follow: true })).mode).toBe(0o700)
   })

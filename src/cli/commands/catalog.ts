@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { makeFolders } from '../../base/make-folders.ts'
 import { systemClock } from '../../base/clock.ts'
 import { newestVersion } from '../../packages/catalog-index.ts'
 import { currentPlatform } from '../../packages/archive-name.ts'
@@ -146,7 +147,7 @@ async function publisherOf(url: string, input: CommandInput): Promise<Publisher>
   const key = textOption(input, 'key')
   if (key === undefined)
     throw new CommandError(exitCodes.usage, '--key FILE is missing: "catalog key FILE" makes one')
-  if (!url.includes('://')) mkdirSync(url, { recursive: true })
+  if (!url.includes('://')) makeFolders(url)
   return {
     source: openCatalogSource(url, s3Credentials()),
     privateKey: await readCatalogKey(key),

@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { makeFolders } from '../../base/make-folders.ts'
 import { type CliCommand, CommandError, textOption } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
@@ -25,7 +26,7 @@ export const init: CliCommand = {
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw new CommandError(exitCodes.usage, 'A port is a whole number from 0 to 65535')
     }
-    mkdirSync(dirname(file), { recursive: true })
+    makeFolders(dirname(file))
     const asked = { port, address: String(input.options['address']), stateDir: textOption(input, 'stateDir') }
     writeFileSync(file, starter(dirname(file), asked), { flag: 'wx' })
     print(`Wrote ${file}`)

@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { makeFolders } from '../../base/make-folders.ts'
 import { PackageError } from '../../base/errors.ts'
 import { checkPackageName } from '../archive-name.ts'
 import { commonFiles } from './common-files.ts'
@@ -17,12 +18,12 @@ export function scaffoldFiles(options: ScaffoldOptions): ScaffoldFiles {
 
 /** Writes a new plugin into `folder`, which must be empty or missing. Returns the paths. */
 export function writeScaffold(folder: string, files: ScaffoldFiles): readonly string[] {
-  mkdirSync(folder, { recursive: true })
+  makeFolders(folder)
   if (readdirSync(folder).some((name) => name !== '.git')) {
     throw new PackageError('in-use', `"${folder}" is not empty: a new plugin wants a folder of its own`)
   }
   for (const [path, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    makeFolders(dirname(join(folder, path)))
     writeFileSync(join(folder, path), text)
   }
   return Object.keys(files).sort()
