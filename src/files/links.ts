@@ -1,16 +1,34 @@
 import { FileError } from '../base/errors.ts'
-import { whenReady, type Soon } from '../base/soon.ts'
+import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import { parentOf, type VirtualPath } from '../base/virtual-path.ts'
 import type { Access } from './access.ts'
 import type { Desk } from './desk.ts'
-import { pathOfTarget, shownTarget, storedTarget } from './link-target.ts'
+import { pathOfTarget, saidTarget, storedTarget } from './link-target.ts'
+import { seenFrom, type Place } from './mounts.ts'
 
 /** The target of a link, as the person sees it. */
 export function readLink(access: Access, path: VirtualPath): Soon<string> {
   const place = access.toSee(path, 'list')
   const { links } = place.mount.backend
   if (links === undefined) throw new FileError('not-a-link', 'Cannot read a link where there are none')
-  return whenReady(links.read(place.inside), (stored) => shownTarget(stored, place))
+  return whenReady(links.read(place.inside), (stored) => shownTarget(stored, place, access))
+}
+
+/** A stored target as the person sees it: one that leads outside only where the home has such a path, too. */
+function shownTarget(stored: string, place: Place, access: Access): Soon<string> {
+  const said = saidTarget(stored, place)
+  if (said.is === 'inside') return said.text
+  const { mount } = place
+  return recovering(
+    () => {
+      const seen = seenFrom(mount, said.leadsTo)
+      access.toSee(seen)
+      return whenReady(mount.backend.attributes(said.leadsTo, { follow: false }), () => seen)
+    },
+    () => {
+      throw new FileError('permission-denied', 'Cannot read a link that leads outside')
+    },
+  )
 }
 
 /** Makes a link whose target lies in the same place, where the policy allows links at all. */

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync, symlinkSync } from 'node:fs'
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
@@ -390,6 +390,51 @@ describe('a confined home', () => {
 
   for (const portable of [false, true]) {
     const way = portable ? 'the portable way' : 'the kernel'
+    it(`S-39 tells no target outside of the home, by ${way}`, async () => {
+      using directory = temporaryDirectory()
+      const home = directory.file('home-of-ada')
+      mkdirSync(join(home, 'd'), { recursive: true })
+      writeFileSync(directory.file('secret'), 'of the machine')
+      const backend = openLocalBackend({ root: home, portable })
+      const files = filesOn(backend, {
+        home: homeOn(backend, { realRoot: home }),
+        policy: { symbolicLinks: true },
+      })
+      await using peer = await SftpPeer.greeted(files)
+      const readlink = async (path: string): Promise<string | number> => {
+        const reply = await peer.request(19, path)
+        return reply.type === 101 ? statusOf(reply) : (namesOf(reply)[0]?.name ?? '')
+      }
+      const stored = {
+        absolute: directory.file('secret'),
+        system: '/etc/passwd',
+        sibling: '../secret',
+        far: 'd/../../../../etc/passwd',
+        'd/disguised': `${home}/../secret`,
+        'd/relative': '../../secret',
+      }
+      for (const [name, target] of Object.entries(stored)) {
+        symlinkSync(target, join(home, name))
+        expect.soft(await readlink(`/${name}`), name).toBe(3)
+        expect.soft(await peer.status(17, `/${name}`), name).toBe(2)
+      }
+      // What the home has is told as the home sees it.
+      await put(peer, '/secret', 'of ada')
+      for (const name of ['sibling', 'd/disguised', 'd/relative'])
+        expect.soft(await readlink(`/${name}`), name).toBe(name === 'd/disguised' ? 3 : '/secret')
+      symlinkSync('/secret', join(home, 'of-the-home'))
+      symlinkSync(`${home}/d`, join(home, 'real'))
+      expect(await readlink('/of-the-home')).toBe('/secret')
+      expect(await readlink('/real')).toBe('/d')
+      // A target that the client itself chose is no news to it, and is still one from the home.
+      expect(await peer.status(20, '/not/yet', '/dangling')).toBe(0)
+      expect(await readlink('/dangling')).toBe('/not/yet')
+      expect(await peer.status(20, '/secret', '/made')).toBe(0)
+      expect(await readlink('/made')).toBe('/secret')
+      expect((await get(peer, '/made')).toString()).toBe('of ada')
+      await backend.close()
+    })
+
     it(`S-39 says no real path of this machine, whatever fails and whatever is listed, by ${way}`, async () => {
       using directory = temporaryDirectory()
       const home = directory.file('real-home-of-ada')
