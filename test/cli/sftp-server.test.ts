@@ -79,6 +79,8 @@ describe('the flags of sftp-server', () => {
       ['-l', 'LOUD'],
       ['-f', 'KERN'],
       ['word'],
+      ['-P', 'remove', '-P', 'rmdir'],
+      ['-p', 'open', '-p', 'close'],
     ]) {
       expect(parseFlags(args)).toMatchObject({ do: 'refuse' })
     }
@@ -99,6 +101,21 @@ describe('the flags of sftp-server', () => {
 })
 
 describe('sftp-server as a process', () => {
+  it.skipIf(client === undefined)(
+    'serves on where -P or -p names a request that nobody has, and says so',
+    () => {
+      using directory = temporaryDirectory()
+      writeFileSync(directory.file('f'), 'kept')
+      const banned = batch(['ls', '-rm f', 'ls'], ['-e', '-P', 'nope,remove', '-d', directory.path])
+      expect(banned).toMatchObject({ status: 0 })
+      expect(banned.text).toContain('no request has this name of -P or -p name="nope"')
+      expect(readFileSync(directory.file('f'), 'utf8')).toBe('kept')
+      const allowed = batch(['ls'], ['-e', '-p', 'nope', '-d', directory.path])
+      expect(allowed.text).toContain('name="nope"')
+      expect(allowed.status).not.toBe(0)
+    },
+  )
+
   it('answers INIT within 200 ms of its start, and loads no gRPC, ssh2 or database', async () => {
     const inits: number[] = []
     const bare: number[] = []

@@ -85,13 +85,6 @@ function answerQuery(feature: string, { output, error }: SftpServerStreams): num
 }
 
 async function serve(flags: SftpServerFlags, { input, output, error }: SftpServerStreams): Promise<number> {
-  const unknown = [...(flags.denied ?? []), ...(flags.allowed ?? [])].find(
-    (name) => !requestNames.includes(name),
-  )
-  if (unknown !== undefined) {
-    error.write(`sftp-server: unknown request "${unknown}"; -Q requests lists them\n`)
-    return 1
-  }
   if (flags.umask !== undefined) process.umask(flags.umask)
   const log = createPlainLog(
     flags.logToStderr
@@ -99,6 +92,9 @@ async function serve(flags: SftpServerFlags, { input, output, error }: SftpServe
       : createSystemLog(flags.facility),
     flags.logLevel,
   )
+  // As OpenSSH's program, which serves on: a line of sshd_config may name requests of newer versions.
+  for (const name of [...(flags.denied ?? []), ...(flags.allowed ?? [])])
+    if (!requestNames.includes(name)) log.error('no request has this name of -P or -p', { name })
   const backend = openLocalBackend({ root: '/', confined: false })
   const { home, start, whose } = startOf(flags, log)
   const plainFiles = await filesFor(flags, backend, start)

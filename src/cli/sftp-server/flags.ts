@@ -89,8 +89,10 @@ function withValue(flags: SftpServerFlags, letter: string, value: string): SftpS
       return level === undefined ? `unsupported log level "${value}"` : { ...flags, logLevel: level }
     }
     case 'P':
+      if (flags.denied !== undefined) return 'refused requests already set'
       return { ...flags, denied: new Set(value.split(',')) }
     case 'p':
+      if (flags.allowed !== undefined) return 'permitted requests already set'
       return { ...flags, allowed: new Set(value.split(',')) }
     default: {
       const umask = /^[0-7]{1,4}$/.test(value) ? Number.parseInt(value, 8) : -1
