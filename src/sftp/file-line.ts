@@ -3,7 +3,7 @@ import type { OpenTransfer } from '../files/user-files.ts'
 import { dataHeaderBytes, type DataRoom } from './outbox.ts'
 import { statusReply, type Reply } from './reply.ts'
 import { eofStatus, okStatus } from './status.ts'
-import type { Receipt } from './task.ts'
+import type { Receipt, Task } from './task.ts'
 
 /** What a line needs of its session. */
 export interface LineDesk {
@@ -15,11 +15,11 @@ export interface LineDesk {
   /** Memory of the stream for the data of one READ whose answer leaves at once; undefined where it does not. */
   lend(length: number): DataRoom | 'later' | undefined
   /** Pumps the line when the stream has room. */
-  waitForRoom(line: HandleLine): void
+  waitForRoom(line: FileLine): void
   /** A READ was answered from such memory. */
   sentAsLent(receipt: Receipt): void
   /** A buffer for one READ, or undefined when enough are under way: the line is called again with `pump`. */
-  beginRead(line: HandleLine): Buffer | undefined
+  beginRead(line: FileLine): Buffer | undefined
   /** One READ less under way; `unused` goes back unsent. */
   endRead(unused?: Buffer): void
   /** A change that requests for the file's name wait for is over. */
@@ -29,10 +29,17 @@ export interface LineDesk {
 }
 
 type Item =
-  | { readonly is: 'read'; readonly receipt: Receipt; readonly position: number; readonly length: number }
+  | {
+      readonly is: 'read'
+      readonly receipt: Receipt
+      readonly transfer: OpenTransfer
+      readonly position: number
+      readonly length: number
+    }
   | {
       readonly is: 'write'
       readonly receipt: Receipt
+      readonly transfer: OpenTransfer
       readonly position: number
       readonly chunks: readonly Buffer[]
       readonly length: number
@@ -59,33 +66,32 @@ interface ReadSlot {
 }
 
 /**
- * The requests for one handle, in the order sent. READs run side by side and answer in order; everything else
- * runs alone. WRITEs that wait and touch each other go to the storage as one.
+ * The requests for one handle, or for all handles of one file, in the order sent. READs run side by side and answer in
+ * order; everything else runs alone. WRITEs that wait and touch each other go to the storage as one.
  */
-export class HandleLine {
+export class FileLine {
   readonly #desk: LineDesk
-  readonly #transfer: OpenTransfer | undefined
   readonly #waiting: Item[] = []
   readonly #reads: ReadSlot[] = []
   /** Something that must run alone is running. */
   #alone = false
   #aloneChange: number | undefined
-  #idle: (() => void) | undefined
+  /** Told once nothing runs. */
+  #idle: (() => void)[] = []
   #pumping = false
   /** The latest READ was large and got all it asked for: so will the next. */
   #reading = false
 
-  constructor(desk: LineDesk, transfer: OpenTransfer | undefined) {
+  constructor(desk: LineDesk) {
     this.#desk = desk
-    this.#transfer = transfer
   }
 
-  read(receipt: Receipt, position: number, length: number): void {
-    this.#add({ is: 'read', receipt, position, length })
+  read(receipt: Receipt, { opened: { transfer }, position, length }: Task & { at: 'read' }): void {
+    this.#add({ is: 'read', receipt, transfer, position, length })
   }
 
-  write(receipt: Receipt, position: number, chunks: readonly Buffer[], length: number): void {
-    this.#add({ is: 'write', receipt, position, chunks, length })
+  write(receipt: Receipt, { opened: { transfer }, position, chunks, length }: Task & { at: 'write' }): void {
+    this.#add({ is: 'write', receipt, transfer, position, chunks, length })
   }
 
   call(receipt: Receipt, changes: boolean, run: () => Soon<Reply>): void {
@@ -132,7 +138,7 @@ export class HandleLine {
     this.#waiting.length = 0
     if (!this.#busy) return undefined
     return new Promise((resolve) => {
-      this.#idle = resolve
+      this.#idle.push(resolve)
     })
   }
 
@@ -141,9 +147,8 @@ export class HandleLine {
   }
 
   #tellIdle(): void {
-    if (this.#busy || this.#idle === undefined) return
-    this.#idle()
-    this.#idle = undefined
+    if (this.#busy) return
+    for (const tell of this.#idle.splice(0)) tell()
   }
 
   #add(item: Item): void {
@@ -163,7 +168,7 @@ export class HandleLine {
     this.#reads.push(slot)
     const into = buffer.subarray(dataHeaderBytes, dataHeaderBytes + item.length)
     settle(
-      () => this.#transfer?.read(into, item.position) ?? 0,
+      () => item.transfer.read(into, item.position),
       (bytes) => {
         slot.outcome = { bytes }
         this.#reading = bytes >= largeRead && bytes === item.length
@@ -178,8 +183,8 @@ export class HandleLine {
   }
 
   /** Reads where the answer leaves from, if the disk answers at once: that saves a copy. */
-  #readIntoStream({ receipt, position, length }: Item & { is: 'read' }): boolean | 'later' {
-    if (this.#transfer?.readNow === undefined || length < largeRead) return false
+  #readIntoStream({ receipt, transfer, position, length }: Item & { is: 'read' }): boolean | 'later' {
+    if (transfer.readNow === undefined || length < largeRead) return false
     const room = this.#desk.lend(length)
     if (room === 'later') {
       this.#desk.waitForRoom(this)
@@ -187,7 +192,7 @@ export class HandleLine {
     }
     if (room === undefined) return false
     try {
-      const bytes = this.#transfer.readNow(room.pieces, position)
+      const bytes = transfer.readNow(room.pieces, position)
       if (bytes === undefined) return false
       this.#reading = bytes === length
       if (bytes === 0) this.#desk.answer(receipt, eofReply)
@@ -215,7 +220,7 @@ export class HandleLine {
         else this.#desk.answer(receipt, eofReply)
       }
     }
-    if (this.#waiting.length > 0 || this.#idle !== undefined) this.pump()
+    if (this.#waiting.length > 0 || this.#idle.length > 0) this.pump()
   }
 
   #startAlone(item: Exclude<Item, { is: 'read' }>): void {
@@ -241,7 +246,7 @@ export class HandleLine {
     const batch = this.#takeContiguous(first)
     const chunks = batch.length === 1 ? first.chunks : batch.flatMap((item) => item.chunks)
     settle(
-      () => this.#transfer?.write(chunks, first.position),
+      () => first.transfer.write(chunks, first.position),
       () => {
         for (const { receipt } of batch) this.#desk.answer(receipt, okReply)
         this.#endAlone()
@@ -260,7 +265,7 @@ export class HandleLine {
     let pieces = first.chunks.length
     for (let next = this.#waiting[0]; next?.is === 'write'; next = this.#waiting[0]) {
       pieces += next.chunks.length
-      if (next.position !== end || pieces > mostPieces) break
+      if (next.transfer !== first.transfer || next.position !== end || pieces > mostPieces) break
       batch.push(next)
       end += next.length
       this.#waiting.shift()
@@ -273,7 +278,7 @@ export class HandleLine {
     this.#alone = false
     this.#aloneChange = undefined
     if (changed) this.#desk.changed()
-    if (this.#waiting.length > 0 || this.#idle !== undefined) this.pump()
+    if (this.#waiting.length > 0 || this.#idle.length > 0) this.pump()
   }
 }
 

@@ -2,7 +2,7 @@ import { FileError } from '../base/errors.ts'
 import type { DirectoryEntry } from '../base/file.ts'
 import type { VirtualPath } from '../base/virtual-path.ts'
 import type { OpenTransfer, UserListing } from '../files/user-files.ts'
-import type { HandleLine } from './handle-line.ts'
+import type { FileLine } from './file-line.ts'
 
 /** Something the client has open. */
 export type Opened = OpenedFile | OpenedDirectory
@@ -20,7 +20,7 @@ export interface OpenedFile extends OpenedFor {
   readonly kind: 'file'
   readonly path: VirtualPath
   readonly transfer: OpenTransfer
-  readonly line: HandleLine
+  readonly line: FileLine
   /** Its end has begun: nobody else may end it. */
   ending: boolean
 }
@@ -32,7 +32,7 @@ export interface OpenedDirectory {
   readonly listing: UserListing
   /** Entries taken from the listing that did not fit into the last reply. */
   leftover: readonly DirectoryEntry[]
-  readonly line: HandleLine
+  readonly line: FileLine
   ending: boolean
 }
 
@@ -73,6 +73,12 @@ export class Handles {
     this.#opened.set(this.#last, opened)
     this.#live.add(opened)
     return this.#last
+  }
+
+  /** The line of a file that is open under this name: the draft orders requests by file, not by handle (section 6.1). */
+  lineOf(path: VirtualPath): FileLine | undefined {
+    for (const opened of this.#live) if (opened.kind === 'file' && opened.path === path) return opened.line
+    return undefined
   }
 
   get(number: number): Opened | undefined {

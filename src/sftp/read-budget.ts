@@ -1,5 +1,5 @@
 import type { BufferPool } from './buffer-pool.ts'
-import type { HandleLine } from './handle-line.ts'
+import type { FileLine } from './file-line.ts'
 
 /** How many READs of one session are under way, and which handles wait for their turn. */
 export class ReadBudget {
@@ -7,7 +7,7 @@ export class ReadBudget {
   readonly #most: number
   readonly #isFull: () => boolean
   /** First come, first served. */
-  readonly #waiting = new Set<HandleLine>()
+  readonly #waiting = new Set<FileLine>()
   #running = 0
   #waking = false
 
@@ -19,7 +19,7 @@ export class ReadBudget {
   }
 
   /** A buffer for one READ, or undefined: `line` is pumped when there may be one. */
-  begin(line: HandleLine): Buffer | undefined {
+  begin(line: FileLine): Buffer | undefined {
     if (!this.#mayBegin()) {
       this.#waiting.add(line)
       return undefined
@@ -29,7 +29,7 @@ export class ReadBudget {
   }
 
   /** `line` is pumped when the stream has room. */
-  wait(line: HandleLine): void {
+  wait(line: FileLine): void {
     this.#waiting.add(line)
   }
 

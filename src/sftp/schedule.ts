@@ -1,7 +1,7 @@
 import { FileError } from '../base/errors.ts'
 import type { Soon } from '../base/soon.ts'
 import type { VirtualPath } from '../base/virtual-path.ts'
-import { settle } from './handle-line.ts'
+import { settle } from './file-line.ts'
 import type { Opened } from './handles.ts'
 import { meet, NameLane } from './name-lane.ts'
 import type { Reply } from './reply.ts'
@@ -11,7 +11,7 @@ import type { Receipt, Task } from './task.ts'
 export type RunRequest = (run: () => Soon<Reply>, receipt: Receipt, done: () => void) => void
 
 /**
- * Decides when each request of a session runs: those for one handle in the line of that handle, those for names
+ * Decides when each request of a session runs: those for one open file in the line of that file, those for names
  * in the lane of names, and both in the order of arrival where they meet. A request only ever waits for earlier ones.
  */
 export class Schedule {
@@ -55,9 +55,9 @@ export class Schedule {
         return this.#names.add({ order: receipt.order, paths, changes, start })
       }
       case 'read':
-        return task.opened.line.read(receipt, task.position, task.length)
+        return task.opened.line.read(receipt, task)
       case 'write':
-        task.opened.line.write(receipt, task.position, task.chunks, task.length)
+        task.opened.line.write(receipt, task)
         return this.#noteChange(task.opened)
       case 'handle': {
         const { opened, changes, run } = task
@@ -83,8 +83,11 @@ export class Schedule {
       this.#halfReached.delete(openAll)
       this.#run(run, receipt, openAll)
     }
-    from.line.gate(receipt, false, reached)
-    into.line.gate(receipt, true, reached)
+    if (from.line === into.line) into.line.gate(receipt, true, (open) => this.#run(run, receipt, open))
+    else {
+      from.line.gate(receipt, false, reached)
+      into.line.gate(receipt, true, reached)
+    }
     this.#noteChange(into)
   }
 

@@ -7,7 +7,7 @@ import type { OpenTransfer, UserFiles, UserListing } from '../files/user-files.t
 import { createBufferPool, type BufferPool } from './buffer-pool.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { Fields } from './fields.ts'
-import { HandleLine, settle, type LineDesk } from './handle-line.ts'
+import { FileLine, settle, type LineDesk } from './file-line.ts'
 import { Handles, type Opened, type OpenedFor } from './handles.ts'
 import { createLongNames } from './long-name.ts'
 import { extensions, operations, vendorData, vendorExtension } from './operations/index.ts'
@@ -172,12 +172,12 @@ class Session implements Conversation, LineDesk {
   // What operations use.
 
   keepFile(path: VirtualPath, transfer: OpenTransfer, can: OpenedFor): Reply {
-    const line = new HandleLine(this, transfer)
+    const line = this.handles.lineOf(path) ?? new FileLine(this)
     return this.#keep({ kind: 'file', path, transfer, line, ending: false, ...can })
   }
 
   keepDirectory(path: VirtualPath, listing: UserListing): Reply {
-    const line = new HandleLine(this, undefined)
+    const line = new FileLine(this)
     return this.#keep({ kind: 'directory', path, listing, line, leftover: [], ending: false })
   }
 
@@ -206,7 +206,7 @@ class Session implements Conversation, LineDesk {
     return this.over ? undefined : this.#outbox.lend(length)
   }
 
-  waitForRoom(line: HandleLine): void {
+  waitForRoom(line: FileLine): void {
     this.#reads.wait(line)
   }
 
@@ -214,7 +214,7 @@ class Session implements Conversation, LineDesk {
     this.#answered(receipt)
   }
 
-  beginRead(line: HandleLine): Buffer | undefined {
+  beginRead(line: FileLine): Buffer | undefined {
     return this.#reads.begin(line)
   }
 

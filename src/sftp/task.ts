@@ -5,7 +5,7 @@ import type { Reply } from './reply.ts'
 
 /**
  * A request read from its packet and ready to run. `at` says what it touches, and so what it waits for:
- * requests for one handle, or for names that meet, take effect in the order sent; all others side by side.
+ * requests for one open file, or for names that meet, take effect in the order sent; all others side by side.
  */
 export type Task =
   | { readonly at: 'once'; readonly run: () => Soon<Reply> }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { UserFiles } from '../../src/files/user-files.ts'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
 import { filesOn } from '../helpers/user-files.ts'
-import { dataOf, packet, put, SftpPeer, u32, u64 } from '../helpers/sftp-peer.ts'
+import { dataOf, packet, put, SftpPeer, statusOf, u32, u64 } from '../helpers/sftp-peer.ts'
 
 const mebibyte = 1024 * 1024
 
@@ -116,6 +116,52 @@ describe('what one session may hold', () => {
       expect(reply.type).toBe(type)
       if (type === 101) expect(reply.body.readUInt32BE(0)).toBe(0)
     }
+  })
+
+  it('keeps the order of requests for one file, whichever of its handles they are sent to', async () => {
+    const backend = createMemoryBackend()
+    const begun: string[] = []
+    let release: () => void = () => {}
+    const slow = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const files = withWrites(filesOn(backend, { policy: { uploadMode: 0 } }), async ([first]) => {
+      begun.push(String(first))
+      if (begun.length === 1) await slow
+    })
+    await using peer = await SftpPeer.greeted(files)
+    const [one, two] = [await peer.open('/f', 1 | 2 | 8), await peer.open('/f', 1 | 2)]
+    const other = await peer.open('/other', 1 | 2 | 8)
+    peer.send(packet(6, u32(101), one, u64(0), 'first '))
+    peer.send(packet(5, u32(102), two, u64(0), u32(100)))
+    peer.send(packet(6, u32(103), two, u64(6), 'second'))
+    peer.send(packet(200, u32(104), 'copy-data', one, u64(0), u64(5), two, u64(20)))
+    peer.send(packet(5, u32(105), one, u64(0), u32(100)))
+    peer.send(packet(4, u32(106), one))
+    expect(await peer.status(6, other, u64(0), 'elsewhere')).toBe(0)
+    expect(begun).toEqual(['first ', 'elsewhere'])
+    release()
+    expect(dataOf(await peer.reply(102)).toString()).toBe('first ')
+    expect(statusOf(await peer.reply(103))).toBe(0)
+    expect(statusOf(await peer.reply(104))).toBe(4) // never onto itself, and nobody waits for ever
+    expect(dataOf(await peer.reply(105)).toString()).toBe('first second')
+    expect(statusOf(await peer.reply(106))).toBe(0)
+    expect(dataOf(await peer.request(5, two, u64(0), u32(12))).toString()).toBe('first second')
+  })
+
+  it('ends tidily while requests wait on two handles of one file', async () => {
+    let release: () => void = () => {}
+    const slow = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const files = filesOn(createMemoryBackend(), { policy: { uploadMode: 0 } })
+    const peer = await SftpPeer.greeted(withWrites(files, () => slow))
+    const [one, two] = [await peer.open('/f', 2 | 8), await peer.open('/f', 2)]
+    peer.send(packet(6, u32(1), one, u64(0), 'a'))
+    peer.send(packet(6, u32(2), two, u64(0), 'b'))
+    peer.vanish()
+    release()
+    expect(await peer.session.ended).toBe('stream-closed')
   })
 
   it('does not let a CLOSE overtake an earlier request for the name', async () => {
