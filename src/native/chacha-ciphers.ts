@@ -1,18 +1,11 @@
 import { pinnedBuffer } from './arena.ts'
 import { check, locate, openContext, sameTag, setKey, type Address, type OpenSsl } from './openssl.ts'
-import type { PacketCipher } from './packet-cipher.ts'
-
-/** Opens ChaCha20-Poly1305 packets: first the length, then the body. */
-export interface ChaChaDecipher {
-  decryptLen(lengthBytes: Buffer, sequence: number): number
-  decrypt(body: Uint8Array, mac: Buffer, sequence: number): void
-  free(): void
-}
+import { checkPacket, type PacketCipher, type PacketOpener } from './packet-cipher.ts'
 
 /** Both directions, as classes. */
 export interface ChaChaCiphers {
   readonly ChaChaPolyCipher: new (key: Buffer) => PacketCipher
-  readonly ChaChaPolyDecipher: new (key: Buffer) => ChaChaDecipher
+  readonly ChaChaPolyDecipher: new (key: Buffer) => PacketOpener
 }
 
 const tagLength = 16
@@ -103,24 +96,25 @@ export function createChaChaCiphers(ssl: OpenSsl): ChaChaCiphers {
     }
   }
 
-  class ChaChaPolyDecipher extends ChaCha implements ChaChaDecipher {
-    readonly #sealedLength = pinnedBuffer(4)
+  class ChaChaPolyDecipher extends ChaCha implements PacketOpener {
+    readonly tagLength = tagLength
 
-    decryptLen(lengthBytes: Buffer, sequence: number): number {
-      if (lengthBytes.length < 4) throw new Error('The length is too short')
-      this.#sealedLength.bytes.set(lengthBytes.subarray(0, 4))
-      this.head(sequence, scratch.address, this.#sealedLength.address)
+    lengthAt(bytes: Buffer, at: number, sequence: number): number {
+      checkPacket(bytes, at, 0, 0)
+      this.head(sequence, scratch.address, locate(bytes) + at)
       return scratch.bytes.readUInt32BE(0)
     }
 
-    decrypt(body: Uint8Array, mac: Buffer, sequence: number): void {
-      const at = locate(body)
+    openAt(bytes: Buffer, at: number, length: number, sequence: number): void {
+      checkPacket(bytes, at, length, tagLength)
+      const head = locate(bytes) + at
+      const tagAt = at + 4 + length
       this.begin(sequence)
-      this.authenticate(this.#sealedLength.address, 4)
-      this.authenticate(at, body.length)
+      this.authenticate(head, 4 + length)
       this.tag(scratch.address)
-      if (!sameTag(scratch.bytes, mac, tagLength)) throw new Error('Invalid MAC')
-      this.body(at, body.length)
+      if (!sameTag(scratch.bytes, bytes.subarray(tagAt, tagAt + tagLength), tagLength))
+        throw new Error('Invalid MAC')
+      this.body(head + 4, length)
     }
   }
 

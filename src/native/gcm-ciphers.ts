@@ -1,17 +1,11 @@
 import { pinnedBuffer } from './arena.ts'
 import { check, locate, openContext, setKey, type Address, type OpenSsl } from './openssl.ts'
-import type { PacketCipher } from './packet-cipher.ts'
-
-/** Opens AES-GCM packets; throws when the tag does not fit. */
-export interface GcmDecipher {
-  decrypt(body: Uint8Array, length: number, tag: Buffer): void
-  free(): void
-}
+import { checkPacket, type PacketCipher, type PacketOpener } from './packet-cipher.ts'
 
 /** Both directions, as classes. */
 export interface GcmCiphers {
   readonly AESGCMCipher: new (name: string, key: Buffer, iv: Buffer) => PacketCipher
-  readonly AESGCMDecipher: new (name: string, key: Buffer, iv: Buffer) => GcmDecipher
+  readonly AESGCMDecipher: new (name: string, key: Buffer, iv: Buffer) => PacketOpener
 }
 
 const gcm = { setIvLength: 9, getTag: 16, setTag: 17 } as const
@@ -22,7 +16,6 @@ export function createGcmCiphers(ssl: OpenSsl): GcmCiphers {
   // Scratch that every call overwrites before it reads it; JavaScript runs one call at a time.
   const outLength = pinnedBuffer(8)
   const scratch = pinnedBuffer(64)
-  const lengthBytes = pinnedBuffer(4)
 
   /** What both directions of AES-GCM share: one context for the life of the key, the counter in our own memory. */
   class Gcm {
@@ -78,20 +71,26 @@ export function createGcmCiphers(ssl: OpenSsl): GcmCiphers {
     }
   }
 
-  class AESGCMDecipher extends Gcm implements GcmDecipher {
+  class AESGCMDecipher extends Gcm implements PacketOpener {
+    readonly tagLength = tagLength
+
     constructor(name: string, key: Buffer, iv: Buffer) {
       super(name, key, iv, false)
     }
 
-    decrypt(body: Uint8Array, length: number, tag: Buffer): void {
-      if (body.length !== length || tag.length !== tagLength) throw new Error('The packet has a wrong length')
-      const at = locate(body)
+    lengthAt(bytes: Buffer, at: number): number {
+      return bytes.readUInt32BE(at)
+    }
+
+    openAt(bytes: Buffer, at: number, length: number): void {
+      checkPacket(bytes, at, length, tagLength)
+      const head = locate(bytes) + at
+      const body = head + 4
       this.begin()
       const context = this.context
-      lengthBytes.bytes.writeUInt32BE(length)
-      check(ssl.update(context, 0, outLength.address, lengthBytes.address, 4), 'authenticate the length')
-      check(ssl.update(context, at, outLength.address, at, length), 'decrypt')
-      check(ssl.control(context, gcm.setTag, tagLength, locate(tag)), 'take a tag')
+      check(ssl.update(context, 0, outLength.address, head, 4), 'authenticate the length')
+      check(ssl.update(context, body, outLength.address, body, length), 'decrypt')
+      check(ssl.control(context, gcm.setTag, tagLength, body + length), 'take a tag')
       if (ssl.final(context, scratch.address, outLength.address) !== 1) throw new Error('Invalid MAC')
     }
   }

@@ -1,14 +1,13 @@
 import { pinnedBuffer } from './arena.ts'
 import { createDigestParameters } from './digest-parameter.ts'
 import { check, locate, openContext, sameTag, setKey, type Address, type OpenSsl } from './openssl.ts'
-import type { PacketCipher } from './packet-cipher.ts'
+import { checkPacket, type PacketCipher, type PacketOpener } from './packet-cipher.ts'
 
-/** Opens packets of a cipher with a MAC beside it. */
-export interface MacDecipher {
+/** Opens packets of a cipher with a MAC beside it; as a `PacketOpener` only those with the MAC over what was encrypted. */
+export interface MacDecipher extends PacketOpener {
   /** Decrypts the first bytes in place, so that the length can be read; only where the length is encrypted. */
   decryptBlock(block: Buffer): void
   decrypt(body: Uint8Array, sequence: number, block: Buffer, mac: Buffer): void
-  free(): void
 }
 
 /** Both directions, as classes. */
@@ -117,7 +116,7 @@ export function createMacCiphers(ssl: OpenSsl): MacCiphers {
 
   class GenericDecipher extends CipherWithMac implements MacDecipher {
     readonly #etm: boolean
-    readonly #macLength: number
+    readonly tagLength: number
 
     constructor(
       name: string,
@@ -130,7 +129,7 @@ export function createMacCiphers(ssl: OpenSsl): MacCiphers {
     ) {
       super(name, key, iv, macName, macKey, false)
       this.#etm = etm
-      this.#macLength = macLength
+      this.tagLength = macLength
     }
 
     decryptBlock(block: Buffer): void {
@@ -147,8 +146,25 @@ export function createMacCiphers(ssl: OpenSsl): MacCiphers {
       this.authenticate(locate(block), 4)
       this.authenticate(at, body.length)
       this.tag(scratch.address, scratch.bytes.length)
-      if (!sameTag(scratch.bytes, mac, this.#macLength)) throw new Error('Invalid MAC')
+      if (!sameTag(scratch.bytes, mac, this.tagLength)) throw new Error('Invalid MAC')
       if (this.#etm) this.run(at, body.length)
+    }
+
+    lengthAt(bytes: Buffer, at: number): number {
+      return bytes.readUInt32BE(at)
+    }
+
+    openAt(bytes: Buffer, at: number, length: number, sequence: number): void {
+      if (!this.#etm) throw new Error('The length is not to be had before its MAC')
+      checkPacket(bytes, at, length, this.tagLength)
+      const head = locate(bytes) + at
+      const tagAt = at + 4 + length
+      this.beginMac(sequence)
+      this.authenticate(head, 4 + length)
+      this.tag(scratch.address, scratch.bytes.length)
+      if (!sameTag(scratch.bytes, bytes.subarray(tagAt, tagAt + this.tagLength), this.tagLength))
+        throw new Error('Invalid MAC')
+      this.run(head + 4, length)
     }
   }
 

@@ -35,19 +35,17 @@ describe.skipIf(ciphers === undefined)('packet ciphers over OpenSSL (needs koffi
       const native = new made.AESGCMDecipher(name, key, iv)
       for (const size of sizes) {
         const clear = somePacket(size, 16)
-        const sealed = plain(clear)
-        const body = sealed.subarray(4, sealed.length - 16)
-        native.decrypt(body, body.length, sealed.subarray(sealed.length - 16))
-        expect(body.equals(clear.subarray(4, clear.length - 16)), `${size} bytes`).toBe(true)
+        const sealed = Buffer.concat([Buffer.alloc(3), plain(clear)])
+        expect(native.lengthAt(sealed, 3, 0)).toBe(size)
+        native.openAt(sealed, 3, size, 0)
+        expect(sealed.subarray(3, -16).equals(clear.subarray(0, -16)), `${size} bytes`).toBe(true)
       }
       const sealed = plain(somePacket(32, 16))
       sealed[8]! ^= 1
-      const body = sealed.subarray(4, sealed.length - 16)
-      expect(() => native.decrypt(body, body.length, sealed.subarray(sealed.length - 16))).toThrow(
-        'Invalid MAC',
-      )
+      expect(() => native.openAt(sealed, 0, 32, 0)).toThrow('Invalid MAC')
+      expect(() => native.openAt(sealed, 0, 33, 0)).toThrow('too short')
       native.free()
-      expect(() => native.decrypt(body, body.length, sealed.subarray(sealed.length - 16))).toThrow('freed')
+      expect(() => native.openAt(sealed, 0, 32, 0)).toThrow('freed')
     })
   }
 
@@ -69,18 +67,16 @@ describe.skipIf(ciphers === undefined)('packet ciphers over OpenSSL (needs koffi
     const native = new made.ChaChaPolyDecipher(key)
     for (const [index, size] of sizes.entries()) {
       const clear = somePacket(size, 16)
-      const sealed = plainChaCha(key, clear, index)
-      expect(native.decryptLen(sealed.subarray(0, 4), index)).toBe(size)
-      const body = sealed.subarray(4, sealed.length - 16)
-      native.decrypt(body, sealed.subarray(sealed.length - 16), index)
-      expect(body.equals(clear.subarray(4, clear.length - 16))).toBe(true)
+      const sealed = Buffer.concat([Buffer.alloc(3), plainChaCha(key, clear, index)])
+      expect(native.lengthAt(sealed, 3, index)).toBe(size)
+      native.openAt(sealed, 3, size, index)
+      expect(sealed.subarray(7, -16).equals(clear.subarray(4, -16))).toBe(true)
     }
     const sealed = plainChaCha(key, somePacket(40, 16), 9)
-    native.decryptLen(sealed.subarray(0, 4), 9)
     sealed[20]! ^= 1
-    expect(() =>
-      native.decrypt(sealed.subarray(4, sealed.length - 16), sealed.subarray(sealed.length - 16), 9),
-    ).toThrow('Invalid MAC')
+    expect(() => native.openAt(sealed, 0, 40, 9)).toThrow('Invalid MAC')
+    expect(() => native.openAt(sealed, 0, 41, 9)).toThrow('too short')
+    expect(() => native.lengthAt(sealed, sealed.length - 3, 9)).toThrow('too short')
     native.free()
   })
 
@@ -101,6 +97,7 @@ describe.skipIf(ciphers === undefined)('packet ciphers over OpenSSL (needs koffi
           const macKey = randomBytes(macLength)
           const out = new made.GenericCipher(cipher, key, iv, mac, macKey, etm)
           const back = new made.GenericDecipher(cipher, key, iv, mac, macKey, etm, usedLength)
+          const inPlace = new made.GenericDecipher(cipher, key, iv, mac, macKey, etm, usedLength)
           const plain = createCipheriv(cipher, key, iv).setAutoPadding(false)
           for (const [sequence, size] of [16, 48, 1024, 32_784].entries()) {
             const length = etm ? size : size - 4 // what is encrypted is a whole number of blocks
@@ -123,12 +120,24 @@ describe.skipIf(ciphers === undefined)('packet ciphers over OpenSSL (needs koffi
             }
             back.decrypt(body, sequence, block, Buffer.from(tag.subarray(0, usedLength)))
             expect(body.equals(clear.subarray(4, clear.length - macLength))).toBe(true)
+
+            const received = Buffer.concat([packet.subarray(0, -macLength), tag.subarray(0, usedLength)])
+            const open = (): void =>
+              inPlace.openAt(received, 0, inPlace.lengthAt(received, 0, sequence), sequence)
+            if (!etm) {
+              expect(open).toThrow('before its MAC')
+              continue
+            }
+            open()
+            expect(received.subarray(0, -usedLength).equals(clear.subarray(0, -macLength))).toBe(true)
           }
+          if (etm) expect(() => inPlace.openAt(randomBytes(200), 0, 64, 9)).toThrow('Invalid MAC')
           expect(() => back.decrypt(randomBytes(64), 9, randomBytes(4), randomBytes(usedLength))).toThrow(
             'Invalid MAC',
           )
           out.free()
           back.free()
+          inPlace.free()
           out.free()
         })
       }

@@ -29,7 +29,7 @@ describe('the SSH library', () => {
   it.skipIf(native === undefined)('leaves out a cipher that fails and names it (needs koffi)', async () => {
     // As ssh2's own binding does on Node 24.19 and later: encrypting works, decrypting does not.
     class Broken extends native!.ChaChaPolyDecipher {
-      override decrypt(): void {
+      override openAt(): void {
         throw new Error('invalid operation')
       }
     }
@@ -49,7 +49,7 @@ describe('the SSH library', () => {
         }
       }
       class NothingBack extends native!.AESGCMDecipher {
-        override decrypt(): void {}
+        override openAt(): void {}
       }
       const { library, hostKey } = await open({
         ...native!,

@@ -14,23 +14,29 @@ export interface Parts {
   }
   readonly crypto: {
     readonly CIPHER_INFO: Readonly<Record<string, PrivateCipherInfo>>
-    readonly MAC_INFO: Readonly<
-      Record<string, { readonly len: number; readonly actualLen: number; readonly isETM: boolean }>
-    >
+    readonly MAC_INFO: Readonly<Record<string, PrivateMacInfo>>
     readonly bindingAvailable: boolean
     readonly init: Promise<void>
     createCipher(config: object): { encrypt(packet: Buffer): void; free(): void }
-    createDecipher(config: object): { decrypt(data: Buffer, at: number, end: number): unknown; free(): void }
+    createDecipher(config: object): PrivateDecipher
   }
   readonly sendPacket: (protocol: PrivateProtocol, packet: Buffer, bypass?: boolean) => void
   readonly parseKey: (text: string) => PrivateKey | PrivateKey[] | Error
 }
 
-interface PrivateCipherInfo {
+/** A cipher as the library describes it. */
+export interface PrivateCipherInfo {
   readonly keyLen: number
   readonly ivLen: number
   readonly blockLen: number
   readonly authLen: number
+}
+
+/** A MAC as the library describes it. */
+export interface PrivateMacInfo {
+  readonly len: number
+  readonly actualLen: number
+  readonly isETM: boolean
 }
 
 interface PrivateLists {
@@ -71,6 +77,8 @@ export interface PrivateDecipher {
   inSeqno: number
   _onPayload: (payload: Buffer) => unknown
   readonly _instance?: { free(): void }
+  decrypt(data: Buffer, at: number, end: number): unknown
+  free(): void
   /** Null between packets. Where only the tag is missing, it is no copy. */
   readonly _packet?: Uint8Array | null
   _tag?: Buffer
@@ -86,7 +94,7 @@ export interface PrivateExchange {
   readonly negotiated: {
     kex: string
     serverHostKey: string
-    cs: { cipher: string }
+    cs: { cipher: string; mac: string }
     sc: { cipher: string; mac: string }
   }
   remoteExtInfoEnabled: boolean

@@ -1,4 +1,5 @@
 import type { CipherWay } from '../library.ts'
+import { openedInPlace } from './in-place-decipher.ts'
 import type { Parts } from './private-parts.ts'
 
 /*
@@ -45,7 +46,7 @@ export function openPacket(
 ): Buffer {
   const found: Buffer[] = []
   const { info, macInfo, key, iv, macKey } = testKeys(parts, cipher, mac)
-  const made = parts.crypto.createDecipher({
+  const decipher = parts.crypto.createDecipher({
     inbound: {
       onPayload: (payload: Buffer) => void found.push(payload),
       seqno: sequence,
@@ -57,6 +58,7 @@ export function openPacket(
       forceNative: way === 'portable',
     },
   })
+  const made = way === 'portable' ? decipher : openedInPlace(decipher, info, macInfo)
   const copy = Buffer.from(sealed) // decrypted where it lies
   made.decrypt(copy, 0, copy.length)
   made.free()

@@ -10,7 +10,8 @@ import { hybridName } from '../post-quantum.ts'
 import { buildMessage, Fields, ProtocolError } from '../wire.ts'
 import { keyForLibrary } from './host-key.ts'
 import { asIfPlain, makeHybrid, plainInitOf } from './hybrid.ts'
-import type { Parts, PrivateDecipher, PrivateProtocol } from './private-parts.ts'
+import { InPlaceDecipher, openedInPlace } from './in-place-decipher.ts'
+import type { Parts, PrivateDecipher, PrivateExchange, PrivateProtocol } from './private-parts.ts'
 import { slimExchange, unpooled } from './slim-exchange.ts'
 
 /** Messages that mean nothing may precede a first key exchange; this many are patience enough. */
@@ -65,7 +66,8 @@ export class LibraryTransport implements Transport {
   }
 
   get holdsPart(): boolean {
-    return this.#protocol._decipher?._packet !== null
+    const decipher = this.#protocol._decipher
+    return decipher instanceof InPlaceDecipher ? decipher.holdsPart : decipher?._packet !== null
   }
 
   get inPlace(): boolean {
@@ -118,6 +120,16 @@ export class LibraryTransport implements Transport {
 
   begin(length: number): Buffer {
     return this.#protocol._packetRW.write.alloc(length)
+  }
+
+  /** Our own reader of packets in the place of the library's, where there is one for what was agreed on. */
+  #inPlace({ negotiated }: PrivateExchange): PrivateDecipher | undefined {
+    const { crypto } = this.#parts
+    const decipher = this.#protocol._decipher
+    const { cipher, mac } = this.#options.side === 'server' ? negotiated.cs : negotiated.sc
+    const info = crypto.CIPHER_INFO[cipher]
+    if (!crypto.bindingAvailable || decipher === undefined || info === undefined) return decipher
+    return openedInPlace(decipher, info, crypto.MAC_INFO[mac])
   }
 
   /** Puts our own allocation of packets in: where the socket's output lies, with padding that costs no call. */
@@ -268,6 +280,7 @@ export class LibraryTransport implements Transport {
     if (old !== this.#protocol._decipher) old?._instance?.free()
     if (first && this.#wantsExtInfo) this.send(this.#extInfo())
     slimExchange(this.#protocol, exchange)
+    this.#protocol._decipher = this.#inPlace(exchange)
     if (this.#options.memory !== undefined) this.#useMemory(this.#options.memory)
     const { negotiated } = exchange
     this.#events.exchanged(first, {
