@@ -25,11 +25,7 @@ export class InPlaceDecipher implements PrivateDecipher {
   /** Length of the packet under way; 0 while it is not known. */
   #length = 0
 
-  constructor(
-    before: { inSeqno: number; _onPayload(payload: Buffer): unknown },
-    opener: PacketOpener,
-    block: number,
-  ) {
+  constructor(before: Pick<PrivateDecipher, 'inSeqno' | '_onPayload'>, opener: PacketOpener, block: number) {
     this.inSeqno = before.inSeqno
     this._onPayload = before._onPayload
     this._instance = opener
