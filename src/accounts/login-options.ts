@@ -4,6 +4,7 @@ import type { Meter } from '../base/meter.ts'
 import type { Admission } from './admission.ts'
 import type { ConfiguredAuthenticator } from './authenticators.ts'
 import type { CompletionOptions } from './complete-user.ts'
+import type { OneTimeCodes } from './one-time-codes.ts'
 import type { Passwords } from './password.ts'
 import type { SecretBox } from './secret-box.ts'
 import type { Stories } from './story.ts'
@@ -15,6 +16,7 @@ import type { UserStore } from './user-store.ts'
 export interface LoginOptions {
   readonly store: UserStore
   readonly passwords: Passwords
+  readonly codes: OneTimeCodes
   readonly admission: Admission
   /** The auth plugins in their order; asked each time, so that a reload takes effect at the next login. */
   readonly authenticators: () => readonly ConfiguredAuthenticator[]

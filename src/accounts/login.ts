@@ -20,7 +20,6 @@ import { proveKey, type KeyMemory } from './prove-key.ts'
 import { provePassword } from './prove-password.ts'
 import { createRefusalClock, type RefusalClock, type RefusalInterval } from './refusal-clock.ts'
 import type { StoryWriter } from './story.ts'
-import { createTotpCodes, type TotpCodes } from './totp.ts'
 import type { User } from './user.ts'
 import { nameMeant, nameProblem, namingRules } from './username.ts'
 
@@ -30,7 +29,6 @@ export function createLoginAuthority(options: LoginOptions): LoginAuthority & { 
   const shared: Shared = {
     options,
     cache,
-    codes: createTotpCodes(options.clock),
     refusals: createRefusalClock(options.clock, (method) => intervalOf(method, options.settings)),
     firstPages: new Map(),
   }
@@ -65,7 +63,6 @@ type Method = 'password' | 'publickey' | 'keyboard-interactive'
 interface Shared {
   readonly options: LoginOptions
   readonly cache: AnswerCache
-  readonly codes: TotpCodes
   readonly refusals: RefusalClock
   readonly firstPages: FirstPages
 }
@@ -298,7 +295,7 @@ class Conversation implements LoginConversation {
   }
 
   #attempt(username: string, method: Method): Attempt {
-    const { options, cache, codes } = this.#shared
+    const { options, cache } = this.#shared
     // A name that cannot be an account is treated like one that nobody has, and reaches neither store nor plugin.
     const possible = nameProblem(username) === undefined
     const stored = possible ? options.store.findUser(username) : undefined
@@ -311,7 +308,7 @@ class Conversation implements LoginConversation {
     const bounded = plugins.length > 0 && method !== 'keyboard-interactive'
     const limit = (): AbortSignal => AbortSignal.timeout(options.settings.pluginTimeoutMs ?? 30_000)
     return {
-      ...{ options, cache, codes, username, method, stored, completed: user },
+      ...{ options, cache, username, method, stored, completed: user },
       story: this.#story,
       address: this.#address,
       plugins,

@@ -16,6 +16,7 @@ import type { CertificateLists, LoginEvents, LoginSettings } from './login-optio
 import { createLoginAuthority } from './login.ts'
 import { createUserManager, type AccountEvents, type UserManager } from './manage-users.ts'
 import { createAccountOperations, type AccountOperations } from './operations.ts'
+import { createOneTimeCodes } from './one-time-codes.ts'
 import { createPasswords, type PasswordOptions, type Passwords } from './password.ts'
 import { createRateLimiter, type RateLimiterOptions } from './rate-limiter.ts'
 import type { SecretBox } from './secret-box.ts'
@@ -129,6 +130,7 @@ export function openAccounts(options: AccountsOptions): Accounts {
   let guard: SessionGuard | undefined
   const authority = createLoginAuthority({
     ...{ store, passwords, admission, stories, clock, log, meter },
+    codes: createOneTimeCodes(database, clock),
     secrets: options.secrets,
     events: options.events,
     authenticators: options.authenticators ?? (() => []),

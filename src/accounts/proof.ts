@@ -4,7 +4,6 @@ import type { ConfiguredAuthenticator, WalkResult } from './authenticators.ts'
 import { applyAnswer } from './plugin-answer.ts'
 import { sealPlain } from './secret-box.ts'
 import type { StoryWriter } from './story.ts'
-import type { TotpCodes } from './totp.ts'
 import type { User } from './user.ts'
 
 /** Whether a credential is right, and whose it is. */
@@ -41,7 +40,6 @@ export interface Refused {
 export interface Attempt {
   readonly options: LoginOptions
   readonly cache: AnswerCache
-  readonly codes: TotpCodes
   readonly story: StoryWriter
   readonly username: string
   readonly method: 'password' | 'publickey' | 'keyboard-interactive'

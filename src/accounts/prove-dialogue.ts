@@ -194,7 +194,7 @@ async function secondFactor(attempt: Attempt, user: User, asker: Asker): Promise
 }
 
 async function checkCode(attempt: Attempt, user: User, code: string): Promise<Refused | undefined> {
-  const { options, codes } = attempt
+  const { options } = attempt
   const since = options.clock.monotonic()
   const { secret, config_name: name = '' } = user.filters.totp_config ?? {}
   let clear: string
@@ -205,7 +205,7 @@ async function checkCode(attempt: Attempt, user: User, code: string): Promise<Re
     note(attempt, since, 'second factor', 'failed', 'The secret cannot be opened')
     return refused('second factor', 'The secret cannot be opened', { broken: true })
   }
-  const check = codes.check(user.username, code, clear, options.settings.totp?.[name] ?? 'sha1')
+  const check = await options.codes.check(user.username, code, clear, options.settings.totp?.[name] ?? 'sha1')
   note(
     attempt,
     since,

@@ -14,6 +14,7 @@ import type {
 } from '../../src/accounts/login-conversation.ts'
 import type { CertificateLists, LoginEvent, LoginSettings } from '../../src/accounts/login-options.ts'
 import { createLoginAuthority } from '../../src/accounts/login.ts'
+import { createOneTimeCodes } from '../../src/accounts/one-time-codes.ts'
 import { createPasswords, type Passwords } from '../../src/accounts/password.ts'
 import type { Principal } from '../../src/accounts/principal.ts'
 import { createStories, type Stories } from '../../src/accounts/story.ts'
@@ -95,6 +96,7 @@ export async function openRig(options: RigOptions = {}): Promise<LoginRig> {
   }
   const authority = createLoginAuthority({
     ...{ store, passwords, admission, stories, clock, log, meter: silentMeter },
+    codes: createOneTimeCodes(database, clock),
     authenticators: () => plugins,
     secrets: plainSecrets,
     events: { recordLog: (event) => void events.push(event) },
@@ -158,7 +160,14 @@ export async function openRig(options: RigOptions = {}): Promise<LoginRig> {
 
 /** Forgets everything about accounts. */
 export async function emptyDatabase(database: Database): Promise<void> {
-  const tables = ['account_user', 'account_group', 'account_folder', 'account_usage', 'address_rule']
+  const tables = [
+    'account_user',
+    'account_group',
+    'account_folder',
+    'account_usage',
+    'address_rule',
+    'account_code',
+  ]
   const all = [...tables, 'defender_host', 'defender_event']
   await database.writer.write(all.map((table) => ({ sql: `delete from ${table}` })))
 }

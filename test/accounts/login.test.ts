@@ -25,8 +25,10 @@ beforeEach(async () => {
 })
 afterEach(async () => rig[Symbol.asyncDispose]())
 
-const reasonOf = (answer: { readonly verdict: string; readonly reference?: string }): string =>
-  rig.stories.find(answer.reference ?? '')?.steps.at(-1)?.reason ?? ''
+type Heard = { readonly verdict: string; readonly reference?: string }
+const reasonIn = ({ stories }: LoginRig, { reference = '' }: Heard): string =>
+  stories.find(reference)?.steps.at(-1)?.reason ?? ''
+const reasonOf = (answer: Heard): string => reasonIn(rig, answer)
 
 describe('passwords', () => {
   it('lets the right password in and no other (rows 7, 8, 25)', async () => {
@@ -253,6 +255,37 @@ describe('the second factor', () => {
     expect(reasonOf(await rig.dialogue('ada', ['engine', code()]))).toBe('Too many wrong codes')
     rig.clock.move(6 * 60_000)
     principalOf(await rig.dialogue('ada', ['engine', code()]))
+  })
+
+  it('takes no used code after a restart, and forgives no wrong one', async () => {
+    await rig.addUser({ username: 'ada', filters: totp }, 'engine')
+    await rig.addUser({ username: 'bob', filters: totp }, 'builder')
+    principalOf(await rig.dialogue('ada', ['engine', code()]))
+    for (let n = 0; n < 5; n++) await rig.dialogue('bob', ['builder', 'nocode'])
+    await using restarted = await openRig({ database })
+    expect(reasonIn(restarted, await restarted.dialogue('ada', ['engine', code()]))).toBe(
+      'The code was used before',
+    )
+    principalOf(await restarted.dialogue('ada', ['engine', code(1)]))
+    expect(reasonIn(restarted, await restarted.dialogue('bob', ['builder', code()]))).toBe(
+      'Too many wrong codes',
+    )
+  })
+
+  it('lets one of many in who bring the same code at once', async () => {
+    await rig.addUser({ username: 'ada', filters: totp }, 'engine')
+    const same = code()
+    const answers = await Promise.all(Array.from({ length: 20 }, () => rig.dialogue('ada', ['engine', same])))
+    expect(answers.filter(({ verdict }) => verdict === 'granted')).toHaveLength(1)
+  })
+
+  it('does not lock somebody out whose clock was wrong for a while', async () => {
+    await rig.addUser({ username: 'ada', filters: totp }, 'engine')
+    rig.clock.move(24 * 3_600_000)
+    principalOf(await rig.dialogue('ada', ['engine', code()]))
+    rig.clock.move(-24 * 3_600_000)
+    principalOf(await rig.dialogue('ada', ['engine', code()]))
+    expect(reasonOf(await rig.dialogue('ada', ['engine', code()]))).toBe('The code was used before')
   })
 
   it('is not gone round by the method "password"', async () => {
