@@ -106,18 +106,18 @@ async function measureFlood(server: Server): Promise<void> {
   const [client, sftp] = await openSession(server)
   const base = await statTimes(sftp, values.quick ? 3 : 10)
   const flood = fork(new URL('./logins/flood.js', import.meta.url), [String(server.port), '200'])
-  let attempts = 0
-  flood.on('message', () => (attempts += 1))
-  await new Promise((resolve) => setTimeout(resolve, 3_000))
-  const from = attempts
-  const seconds = values.quick ? 8 : 60
-  const during = await statTimes(sftp, seconds)
-  const rate = (attempts - from) / seconds
+  let refused = 0
+  flood.on('message', () => (refused += 1))
+  // The flood is whole only when its first connections have had their third answers, each after a second or more.
+  await new Promise((resolve) => setTimeout(resolve, 10_000))
+  const [from, since] = [refused, performance.now()]
+  const during = await statTimes(sftp, values.quick ? 8 : 60)
+  const rate = (refused - from) / ((performance.now() - since) / 1000)
   flood.kill()
   client.end()
   const [baseP99, p50, p99] = [quantile(base, 0.99), quantile(during, 0.5), quantile(during, 0.99)]
   console.log(`STAT before: p50 ${quantile(base, 0.5).toFixed(2)} ms, p99 ${baseP99.toFixed(2)} ms`)
-  add('wrong passwords a second that came as far as being tried', rate, 200, 'about', '/s')
+  add('wrong passwords refused a second, of 200 offered', rate, 200, 'about', '/s')
   add('STAT p50 of a session meanwhile', p50, 10, 'at most', ' ms')
   add('STAT p99 of a session meanwhile', p99, Math.max(50, 2 * baseP99), 'at most', ' ms')
 }
@@ -274,6 +274,6 @@ function add(
   unit: string,
 ): void {
   const met =
-    kind === 'at least' ? measured >= goal : kind === 'at most' ? measured <= goal : measured >= goal * 0.9
+    kind === 'at least' ? measured >= goal : kind === 'at most' ? measured <= goal : measured >= goal * 0.98
   rows.push([what, `${measured.toFixed(1)}${unit}`, `${kind} ${goal.toFixed(0)}${unit}`, met ? 'yes' : 'NO'])
 }

@@ -12,21 +12,25 @@ const triesEach = 3
 const mostOpen = 2_000
 let open = 0
 let count = 0
-let due = 0
 
+// By the clock, not by the ticks: a timer of 20 ms comes after 21 or more, and the flood would be a tenth too small.
+const began = performance.now()
+let skipped = 0
 setInterval(() => {
-  due += rate / triesEach / 50
-  for (; due >= 1 && open < mostOpen; due -= 1) attack(port, count++)
+  const due = ((performance.now() - began) / 1000) * (rate / triesEach) - skipped
+  while (count < due && open < mostOpen) attack(port, count++)
+  // What could not be offered in time is not made up for later, by a flood that is larger than was asked for.
+  skipped += Math.max(0, Math.floor(due) - count)
 }, 20)
 
 function attack(to: number, n: number): void {
   open += 1
   let tries = 0
   const authHandler: AuthHandlerMiddleware = (_methods, _partial, next) => {
+    if (tries > 0) process.send?.('refused')
     if (tries === triesEach) return void client.end()
     tries += 1
     next({ type: 'password', username: `user${n % 500}`, password: `wrong${n}-${tries}` })
-    process.send?.('attempt')
   }
   const client = new ssh2.Client()
   client.on('error', () => {})
