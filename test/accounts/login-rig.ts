@@ -49,7 +49,7 @@ export interface LoginRig extends AsyncDisposable {
   begin(address?: string): LoginConversation
   /** One login on a connection of its own. */
   password(username: string, password: string, address?: string): Promise<LoginAnswer>
-  dialogue(username: string, answers: readonly string[] | AskClient): Promise<LoginAnswer>
+  dialogue(username: string, answers: readonly string[] | AskClient, address?: string): Promise<LoginAnswer>
   key(username: string, key: TestKey): Promise<LoginAnswer>
 }
 
@@ -141,8 +141,8 @@ export async function openRig(options: RigOptions = {}): Promise<LoginRig> {
     },
     password: (username: string, password: string, address?: string) =>
       once(address, (conversation) => conversation.password(username, password)),
-    dialogue: (username: string, answers: readonly string[] | AskClient) =>
-      once(undefined, (conversation) =>
+    dialogue: (username: string, answers: readonly string[] | AskClient, address?: string) =>
+      once(address, (conversation) =>
         conversation.keyboardInteractive(
           username,
           typeof answers === 'function' ? answers : scripted(answers),
