@@ -15,6 +15,11 @@ const soaks = {
     files: ['test/events', 'test/journeys/events-crash.test.ts'],
     env: { SFTPGO_TS_SCHEDULES: '1000000', SFTPGO_TS_CRASHES: '1000', SFTPGO_TS_SERVER_CRASHES: '1000' },
   },
+  // Two hundred logins a second and five hundred connections a second, five minutes each: about 25 minutes.
+  logins: {
+    files: ['test/journeys/login-storms.test.ts'],
+    env: { SFTPGO_TS_LOGIN_STORMS: '1' },
+  },
   // Ten thousand strangers, a thousand idle sessions for half an hour, vanishing and flooding clients: about 40 minutes.
   ssh: {
     files: ['test/ssh/endurance.test.ts'],

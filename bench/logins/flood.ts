@@ -1,5 +1,5 @@
 // Tries wrong passwords at a given rate, whether or not the server keeps up: three on a connection, as OpenSSH's
-// client does.
+// client does. Tells its parent of each refusal how many milliseconds it took.
 // A process of its own, so that it does not disturb who measures. node flood.js PORT ATTEMPTS_PER_SECOND
 import { connect } from 'node:net'
 import ssh2, { type AuthHandlerMiddleware } from 'ssh2'
@@ -26,10 +26,12 @@ setInterval(() => {
 function attack(to: number, n: number): void {
   open += 1
   let tries = 0
+  let tried = 0
   const authHandler: AuthHandlerMiddleware = (_methods, _partial, next) => {
-    if (tries > 0) process.send?.('refused')
+    if (tries > 0) process.send?.(performance.now() - tried)
     if (tries === triesEach) return void client.end()
     tries += 1
+    tried = performance.now()
     next({ type: 'password', username: `user${n % 500}`, password: `wrong${n}-${tries}` })
   }
   const client = new ssh2.Client()
