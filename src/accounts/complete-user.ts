@@ -1,10 +1,16 @@
 import { resolve } from 'node:path'
 import type { FilePattern, Folder, Group, Permission, User, UserFilters, VirtualFolder } from './user.ts'
+import type { UserStore } from './user-store.ts'
 
 /** What a user's record refers to. */
 export interface Surroundings {
   group(name: string): Group | undefined
   folder(name: string): Folder | undefined
+}
+
+/** What records of users in this store refer to. */
+export function surroundingsOf(store: Pick<UserStore, 'findGroup' | 'findFolder'>): Surroundings {
+  return { group: (name) => store.findGroup(name), folder: (name) => store.findFolder(name) }
 }
 
 /** Rules that hold for every user of this server. */

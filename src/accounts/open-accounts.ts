@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts'
 import type { Meter } from '../base/meter.ts'
 import { Scope } from '../base/scope.ts'
 import type { Database } from '../database/open-database.ts'
+import { createAccountChanges, type AccountEvents } from './account-changes.ts'
 import { createAddressLists, type AddressLists, type ConfiguredLists } from './address-lists.ts'
 import { createAdmission, type ConfiguredFilter, type ScoredLimiter } from './admission.ts'
 import type { ConfiguredAuthenticator } from './authenticators.ts'
@@ -14,7 +15,9 @@ import { layerUserStores } from './layered-user-store.ts'
 import type { LoginAuthority } from './login-conversation.ts'
 import type { CertificateLists, LoginEvents, LoginSettings } from './login-options.ts'
 import { createLoginAuthority } from './login.ts'
-import { createUserManager, type AccountEvents, type UserManager } from './manage-users.ts'
+import { createDumpImporter } from './import-dump.ts'
+import { createAddressManager } from './manage-addresses.ts'
+import { createUserManager, type UserManager } from './manage-users.ts'
 import { createAccountOperations, type AccountOperations } from './operations.ts'
 import { createOneTimeCodes } from './one-time-codes.ts'
 import { createPasswords, type PasswordOptions, type Passwords } from './password.ts'
@@ -143,16 +146,22 @@ export function openAccounts(options: AccountsOptions): Accounts {
   })
   scope.own(authority)
   const counters = scope.own(createUsageCounters(usage, clock, log))
+  const { secrets, events, login: completion } = options
+  const changes = createAccountChanges({ store, passwords, secrets, events })
+  const addresses = createAddressManager(lists, changes)
+  const importDump = createDumpImporter({ store, secrets, completion, changes, addresses })
   const manager = createUserManager({
-    ...{ store, lists, passwords, now, secrets: options.secrets, events: options.events },
-    completion: options.login,
+    ...{ store, secrets, changes, completion, now },
     homeOf: options.homeOf,
     namingRules: options.login.namingRules ?? namingRules.anyCharacters,
     totpKinds: options.totpKinds ?? [{ name: 'Default', issuer: 'sftpgo-ts', algorithm: 'sha1' }],
   })
   return {
     ...{ authority, store, manager, passwords, stories, defender, lists, usage, counters },
-    operations: createAccountOperations({ manager, lists, defender, stories, sessions: () => sessions }),
+    operations: createAccountOperations({
+      ...{ manager, addresses, importDump, lists, defender, stories },
+      sessions: () => sessions,
+    }),
     // SQLite remembers the highest number it ever gave to a row.
     hadUsers: () =>
       database.query("select seq from sqlite_sequence where name = 'account_user'").get() !== undefined,

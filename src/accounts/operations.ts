@@ -1,9 +1,12 @@
+import type { Actor } from './account-changes.ts'
 import { AccountError } from './account-error.ts'
 import type { AddressLists } from './address-lists.ts'
 import type { Defender } from './defender.ts'
 import type { AddressRule } from './dump.ts'
 import { parseNetwork, plainAddress } from './ip-set.ts'
-import type { Actor, UserManager } from './manage-users.ts'
+import type { DumpImporter } from './import-dump.ts'
+import type { AddressManager } from './manage-addresses.ts'
+import type { UserManager } from './manage-users.ts'
 import { readRecord, type RecordReader } from './record-reader.ts'
 import type { LiveSessions } from './session-guard.ts'
 import type { Stories } from './story.ts'
@@ -14,6 +17,8 @@ export type AccountOperations = Readonly<Record<string, (input: unknown) => Prom
 /** What the operations act on. */
 export interface OperationsOptions {
   readonly manager: UserManager
+  readonly addresses: AddressManager
+  readonly importDump: DumpImporter
   readonly lists: AddressLists
   readonly defender: Defender
   readonly stories: Stories
@@ -23,7 +28,7 @@ export interface OperationsOptions {
 
 /** Creates the operations. Inputs are checked here: they come from another process. */
 export function createAccountOperations(options: OperationsOptions): AccountOperations {
-  const { manager, lists, defender, stories } = options
+  const { manager, addresses, importDump, lists, defender, stories } = options
   const live = (): LiveSessions => {
     const sessions = options.sessions()
     if (sessions === undefined)
@@ -55,7 +60,7 @@ export function createAccountOperations(options: OperationsOptions): AccountOper
     'user enable': on((input) => manager.setStatus(input.text('username'), 1, actor(input))),
     'user remove': on((input) => manager.remove(input.text('username'), actor(input))),
     'user import': on((input) =>
-      manager.importDump(
+      importDump(
         JSON.stringify(objectOf(input.raw('dump'))),
         { addOnly: input.flag('addOnly') },
         actor(input),
@@ -105,11 +110,11 @@ export function createAccountOperations(options: OperationsOptions): AccountOper
     }),
     'address list': async () => lists.rules(),
     'address add': on((input) =>
-      manager.addAddress({ ...ruleOf(input), note: input.text('note', { most: 512 }) }, actor(input)),
+      addresses.add({ ...ruleOf(input), note: input.text('note', { most: 512 }) }, actor(input)),
     ),
     'address remove': on(async (input) => {
       const rule = { ...ruleOf(input), note: '' }
-      if (!(await manager.removeAddress(rule, actor(input))))
+      if (!(await addresses.remove(rule, actor(input))))
         throw new AccountError(
           'not-found',
           `"${rule.network}" was not put on the ${rule.list} list by command`,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { DialogueReply, DialogueStep } from '../slots/auth/contract.ts'
 import { scopeOf, walkAuthenticators, type ConfiguredAuthenticator } from './authenticators.ts'
-import { completeUser } from './complete-user.ts'
+import { completeUser, surroundingsOf } from './complete-user.ts'
 import { hasSecondFactor } from './conditions.ts'
 import type { AskClient, QuestionPage } from './login-conversation.ts'
 import { mostPasswordBytes } from './password.ts'
@@ -64,7 +64,7 @@ export async function proveDialogue(attempt: Attempt, context: DialogueContext):
     }
     return begun
   }
-  const completed = completeUser(begun.user, storeOf(attempt), attempt.options.settings)
+  const completed = completeUser(begun.user, surroundingsOf(attempt.options.store), attempt.options.settings)
   const user = 'user' in completed ? completed.user : begun.user
   if (user.filters.hooks?.external_auth_disabled === true)
     return ownDialogue({ ...attempt, stored: begun.user, plugins: [] }, user, context, asker)
@@ -97,7 +97,7 @@ async function ownDialogue(
   // must not come in by this door.
   const proof = await provePassword(attempt, answers[0] ?? '')
   if (!proof.proved) return proof
-  const completed = completeUser(proof.user, storeOf(attempt), attempt.options.settings)
+  const completed = completeUser(proof.user, surroundingsOf(attempt.options.store), attempt.options.settings)
   return (await secondFactor(attempt, 'user' in completed ? completed.user : proof.user, asker)) ?? proof
 }
 
@@ -178,7 +178,9 @@ async function checkForPlugin(
     const proof = await checkStored(attempt, answer)
     return proof.proved ? undefined : proof
   }
-  const completed = attempt.stored && completeUser(attempt.stored, storeOf(attempt), attempt.options.settings)
+  const completed =
+    attempt.stored &&
+    completeUser(attempt.stored, surroundingsOf(attempt.options.store), attempt.options.settings)
   const user = completed !== undefined && 'user' in completed ? completed.user : attempt.stored
   if (user === undefined || !hasSecondFactor(user))
     return refused('second factor', 'The user has no second factor')
@@ -270,11 +272,4 @@ function cleanQuestions({ questions }: QuestionPage): QuestionPage['questions'] 
 function cleanText(text: string): string {
   // oxlint-disable-next-line no-control-regex
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '')
-}
-
-function storeOf({ options: { store } }: Attempt): {
-  group(name: string): ReturnType<typeof store.findGroup>
-  folder(name: string): ReturnType<typeof store.findFolder>
-} {
-  return { group: (name) => store.findGroup(name), folder: (name) => store.findFolder(name) }
 }

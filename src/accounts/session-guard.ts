@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
 import type { Soon } from '../base/soon.ts'
-import { completeUser, type CompletionOptions } from './complete-user.ts'
+import { completeUser, surroundingsOf, type CompletionOptions } from './complete-user.ts'
 import { accountProblem } from './conditions.ts'
 import type { User } from './user.ts'
 import type { UserStore } from './user-store.ts'
@@ -117,11 +117,7 @@ function endReason(
     if (guest === undefined) return undefined
     return guest.stored ? 'The user was removed' : accountProblem(guest.user, circumstances)
   }
-  const surroundings = {
-    group: (name: string) => store.findGroup(name),
-    folder: (name: string) => store.findFolder(name),
-  }
-  const completed = completeUser(stored, surroundings, completion)
+  const completed = completeUser(stored, surroundingsOf(store), completion)
   // A group that went away is noticed at the next login; what is open was granted with it.
   const user = 'user' in completed ? completed.user : stored
   return accountProblem(user, circumstances)

@@ -1,4 +1,4 @@
-import { completeUser } from '../accounts/complete-user.ts'
+import { completeUser, surroundingsOf } from '../accounts/complete-user.ts'
 import { heldSecrets } from '../accounts/held-secrets.ts'
 import type { UserStore } from '../accounts/user-store.ts'
 import { FileError } from '../base/errors.ts'
@@ -178,10 +178,7 @@ async function rewrap(
 
 function encryptedPlacesOf({ config, store }: KmsOperationsOptions): SampledPlace[] {
   const { login } = accountSettings(config())
-  const around = {
-    group: (name: string) => store.findGroup(name),
-    folder: (name: string) => store.findFolder(name),
-  }
+  const around = surroundingsOf(store)
   const ofUsers = store.listUsers({ limit: 1_000_000 }).flatMap((stored) => {
     const completed = completeUser(stored, around, login)
     const { username, home_dir: root, filesystem } = 'user' in completed ? completed.user : stored

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { AccountEvent } from '../../src/accounts/manage-users.ts'
+import type { AccountEvent } from '../../src/accounts/account-changes.ts'
+import type { ImportReport } from '../../src/accounts/import-dump.ts'
 import { openAccounts, type Accounts } from '../../src/accounts/open-accounts.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/log.ts'
@@ -216,4 +217,26 @@ describe('operations on accounts', () => {
     ])
     expect(accounts.store.findUser('keyed')?.public_keys).toEqual([`${key} laptop`])
   })
+})
+
+describe('names that would become paths or hide in logs (S-37)', () => {
+  it.each(['..', '.', '', 'a/b', 'a\\b', 'a\0b', '-rf', 'a\u202eb', 'a\u200bb', ' a', '%username%'])(
+    'are taken by no door: %j',
+    async (name) => {
+      await expect(ask('user add', { username: name, password: 'engine' })).rejects.toThrow()
+      const fields = { status: 1, home_dir: '/srv/ada', permissions: { '/': ['*'] } }
+      const dump = {
+        users: [
+          { username: name, ...fields },
+          { username: 'ada', ...fields, groups: [{ name, type: 1 }] },
+        ],
+        groups: [{ name, user_settings: {} }],
+        folders: [{ name, mapped_path: '/srv/shared' }],
+      }
+      const report = (await ask('user import', { dump })) as ImportReport
+      expect(report.users.map(({ result }) => result)).toEqual(['skipped', 'skipped'])
+      expect(report).toMatchObject({ groups: [], folders: [] })
+      expect(accounts.store.listUsers()).toEqual([])
+    },
+  )
 })

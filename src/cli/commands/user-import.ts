@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { placeInJson } from '../../base/json-place.ts'
-import type { ImportedUser, ImportReport } from '../../accounts/manage-users.ts'
+import type { ImportedUser, ImportReport } from '../../accounts/import-dump.ts'
 import { type AskAccounts, withAccounts } from '../account-door.ts'
 import { type CliCommand, CommandError, flag } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
