@@ -5,6 +5,7 @@ import { codeAt, decodeBase32 } from '../../src/accounts/totp.ts'
 import { openDatabase, type Database } from '../../src/database/open-database.ts'
 import {
   emptyDatabase,
+  entry,
   openRig,
   principalOf,
   scripted,
@@ -542,6 +543,53 @@ describe('the story of a login', () => {
     const ids = [1, 2, 3, 4].map(() => stories.begin(connection).id)
     expect(ids.map((id) => stories.find(id) !== undefined)).toEqual([false, true, true, true])
     expect(stories.latest(2).map(({ id }) => id)).toEqual([ids[3], ids[2]])
+  })
+})
+
+describe('an account that is switched off (S-52)', () => {
+  const secret = 'JBSWY3DPEHPK3PXP'
+  const payload = Buffer.from(secret).toString('base64')
+  const totp = { enabled: true, protocols: ['SSH'], secret: { status: 'Secretbox', payload } }
+  const code = (): string =>
+    codeAt(decodeBase32(secret) ?? Buffer.alloc(0), Math.floor(rig.clock.now() / 30_000), 'sha1')
+  const onlyKeyAndCode = ['publickey', 'password', 'keyboard-interactive', 'publickey+password']
+
+  it.each([
+    ['disabled', { status: 0 as const }, 'The user is disabled'],
+    ['expired', { expiration_date: 1000 }, 'The user has expired'],
+  ])('is refused whatever right credential comes: %s', async (_name, off, reason) => {
+    const key = testKey()
+    const base = { public_keys: [key.line], ...off }
+    await rig.addUser({ username: 'ada', ...base }, 'engine')
+    await rig.addUser({ username: 'coded', ...base, filters: { totp_config: totp } }, 'engine')
+    const filters = { totp_config: totp, denied_login_methods: onlyKeyAndCode }
+    await rig.addUser({ username: 'twostep', ...base, filters }, 'engine')
+    const fromStore = [
+      await rig.password('ada', 'engine'),
+      await rig.key('ada', key),
+      await rig.begin().queryKey('ada', key.offered),
+      await rig.dialogue('ada', ['engine']),
+      await rig.dialogue('coded', ['engine', code()]),
+      await rig.key('twostep', key),
+    ]
+    const user = { username: 'ada', homeDirectory: '/srv/ada', permissions: ['*'], record: off }
+    rig.plugins.push(
+      entry('ldap', {
+        checkPassword: async () => ({ granted: true, user }),
+        checkPublicKey: async () => ({ granted: true, user }),
+        beginDialogue: async () => ({ granted: true, user }),
+        continueDialogue: async () => ({ next: 'grant' }),
+      }),
+    )
+    const fromPlugin = [
+      await rig.password('ada', 'engine'),
+      await rig.key('ada', key),
+      await rig.dialogue('ada', ['engine']),
+    ]
+    for (const answer of [...fromStore, ...fromPlugin]) {
+      expect(answer).toMatchObject({ verdict: 'refused' })
+      expect(reasonOf(answer)).toBe(reason)
+    }
   })
 })
 

@@ -228,12 +228,14 @@ describe('a plugin that decides about passwords', () => {
     principalOf(await rig.password('ada', 'engine'))
   })
 
-  it('is not asked for users who are exempt, nor for names that cannot be accounts', async () => {
+  it('is not asked for users who are exempt, nor for names that cannot be accounts (S-37, S-40)', async () => {
     const ldap = directory({})
     rig.plugins.push(entry('ldap', ldap))
     await rig.addUser({ username: 'local', filters: { hooks: { external_auth_disabled: true } } }, 'engine')
     principalOf(await rig.password('local', 'engine'))
-    for (const name of ['..', 'a\0b', '']) await rig.password(name, 'engine')
+    const names = ['..', '.', 'a/b', 'a\\b', 'a\0b', '', '-rf', 'a\u202eb', 'a\u200bb', '%username%']
+    for (const name of names)
+      expect(await rig.password(name, 'engine'), name).toMatchObject({ verdict: 'refused' })
     expect(ldap.asked).toEqual([])
   })
 })
