@@ -106,7 +106,7 @@ function takePrimary(user: User, { user_settings: group }: Group): User {
   const expires = group.expires_in ?? 0
   return {
     ...user,
-    ...(group.home_dir !== undefined && { home_dir: fill(group.home_dir, user) }),
+    ...((group.home_dir ?? '') !== '' && { home_dir: fill(group.home_dir ?? '', user) }),
     ...(group.filesystem !== undefined && { filesystem: group.filesystem }),
     max_sessions: user.max_sessions || (group.max_sessions ?? 0),
     quota_size: user.quota_size || (group.quota_size ?? 0),
@@ -118,7 +118,9 @@ function takePrimary(user: User, { user_settings: group }: Group): User {
       download_data_transfer: group.download_data_transfer ?? 0,
       total_data_transfer: group.total_data_transfer ?? 0,
     }),
+    // A plugin's user who is not stored yet begins now.
     ...(user.expiration_date === 0 &&
+      user.created_at > 0 &&
       expires > 0 && { expiration_date: user.created_at + expires * 86_400_000 }),
     filters: takePrimaryFilters(user, group.filters ?? {}),
   }

@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path'
 import type { StoredSecret } from '../secrets/secret.ts'
+import { compact, withoutZeros } from './compact-record.ts'
 import { parseNetwork } from './ip-set.ts'
 import { KeyError, parseAuthorizedKey } from './public-key.ts'
 import { readRecord, type Findings, type RecordReader } from './record-reader.ts'
@@ -122,7 +123,7 @@ function readGroup(reader: RecordReader): Group {
 function readGroupSettings(reader: RecordReader): GroupSettings {
   const permissions = readPermissions(reader, 'permissions')
   const filesystem = readFilesystem(reader)
-  return compact<GroupSettings>({
+  return withoutZeros<GroupSettings>({
     home_dir: readDirectory(reader, 'home_dir'),
     max_sessions: reader.integer('max_sessions', { most: mostInt32 }),
     quota_size: reader.integer('quota_size'),
@@ -386,21 +387,3 @@ function readOptionalName(reader: RecordReader, key: string): string {
   const raw = reader.raw(key)
   return raw === undefined || raw === null || raw === '' ? '' : readName(reader, key)
 }
-
-/** Leaves out optional fields that say nothing, so that records stay small and equal when they mean the same. */
-function compact<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T {
-  const kept = Object.entries(fields).filter(([key, value]) => required.has(key) || !isZero(value))
-  return Object.fromEntries(kept) as T // only fields that T may lack were left out
-}
-
-function isZero(value: unknown): boolean {
-  if (value === undefined || value === '' || value === 0 || value === false) return true
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
-}
-
-const required = new Set([
-  ...['id', 'status', 'username', 'name', 'expiration_date', 'home_dir', 'uid', 'gid', 'max_sessions'],
-  ...['quota_size', 'quota_files', 'used_quota_size', 'used_quota_files', 'last_quota_update', 'permissions'],
-  ...['upload_bandwidth', 'download_bandwidth', 'last_login', 'created_at', 'updated_at', 'filters'],
-  ...['filesystem', 'user_settings', 'virtual_path', 'provider'],
-])

@@ -7,7 +7,7 @@ import { createDatabaseUserStore } from '../../src/accounts/database-user-store.
 import { parseDump } from '../../src/accounts/dump.ts'
 import { openFileUserStore, type FileUserStore } from '../../src/accounts/file-user-store.ts'
 import { layerUserStores } from '../../src/accounts/layered-user-store.ts'
-import { parseUser } from '../../src/accounts/parse-user.ts'
+import { parseGroup, parseUser } from '../../src/accounts/parse-user.ts'
 import { createUsageCounters } from '../../src/accounts/usage-counters.ts'
 import { createUsage, type Usage } from '../../src/accounts/usage.ts'
 import type { Group, User } from '../../src/accounts/user.ts'
@@ -258,6 +258,24 @@ describe('groups', () => {
       filters: { start_directory: '/in', max_upload_file_size: 9, hooks: { external_auth_disabled: true } },
       virtual_folders: [{ virtual_path: '/shared', mapped_path: '/srv/shared/ada' }],
     })
+  })
+
+  it('take nothing away where they say nothing, also as they come out of a dump', () => {
+    const { value: staff } = parseGroup({ name: 'staff', user_settings: { quota_files: 9, home_dir: '' } })
+    const older = { ...staff, user_settings: { ...staff.user_settings, home_dir: '' } }
+    for (const one of [staff, older])
+      expect(
+        complete(testUser({ username: 'ada', groups: [{ name: 'staff', type: 1 }] }), [one]),
+      ).toMatchObject({
+        ...{ home_dir: '/srv/ada', permissions: { '/': ['*'] }, quota_files: 9 },
+      })
+  })
+
+  it('let nobody expire who is not stored yet: a user of a plugin begins at the login', () => {
+    const brief = group('brief', { user_settings: { expires_in: 2 } })
+    const user = testUser({ username: 'ada', groups: [{ name: 'brief', type: 1 }] })
+    expect(complete(user, [brief]).expiration_date).toBe(0)
+    expect(complete({ ...user, created_at: 1000 }, [brief]).expiration_date).toBe(1000 + 2 * 86_400_000)
   })
 
   it('add lists from primary and secondary ones; "/" comes from the primary alone; members get nothing', () => {
