@@ -1,7 +1,7 @@
 import { constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { deadline, delay } from '../base/deadline.ts'
+import { deadline } from '../base/deadline.ts'
 import { messageOf, PluginError } from '../base/errors.ts'
 import { Empty } from '../gen/google/protobuf/empty.ts'
 import { HealthCheckResponse_ServingStatus, HealthDefinition } from '../gen/health.ts'
@@ -12,6 +12,7 @@ import { decodeReply } from './codec.ts'
 import { exchange, headersOf, openStream, type AnswerRoom } from './exchange.ts'
 import { FrameReader, frameOf } from './framing.ts'
 import type { PluginAddress } from './handshake.ts'
+import { keepReading } from './keep-reading.ts'
 import type { CallOptions, Caller, MethodDescription, ServiceDescription } from './service.ts'
 import { connectError, openSession, type MutualTls, type OpenSession } from './session.ts'
 
@@ -93,6 +94,7 @@ export class Channel {
     const noteError = (error: Error): void => void (this.#lastError ??= error)
     session.on('error', noteError)
     socket.on('error', noteError)
+    if (socket instanceof TLSSocket) keepReading(socket)
     // The socket's word counts: a session that the other side ended while it began never says that it closed.
     this.closed = new Promise((resolve) => {
       session.once('close', resolve)
@@ -189,8 +191,7 @@ export class Channel {
     for (const stream of this.#streams) stream.close(constants.NGHTTP2_CANCEL)
     this.#session.destroy()
     this.#socket.destroy()
-    // A session that ended in an odd moment has been seen to say nothing: nobody waits for its word for ever.
-    await Promise.race([this.closed, delay(closingMs)])
+    await this.closed
   }
 
   #call(service: ServiceDescription, method: MethodDescription, options: CallerOptions) {
@@ -253,9 +254,6 @@ export class Channel {
     }
   }
 }
-
-/** How long the end of a connection that was given up is waited for. */
-const closingMs = 1_000
 
 /** Plugins of Go may answer with more than the four megabytes that gRPC libraries take by default. */
 const defaultReplyBytes = 16 << 20

@@ -13,6 +13,7 @@ import {
 import type { Identity } from './certificate.ts'
 import { strictReader } from './codec.ts'
 import type { PluginAddress } from './handshake.ts'
+import { keepReading } from './keep-reading.ts'
 import { listen, type ListenAddress } from './listen.ts'
 import type { Handlers, MethodDescription, ServiceDescription } from './service.ts'
 import { statusOf } from './status.ts'
@@ -73,6 +74,7 @@ export async function openPluginServer(options: PluginServerOptions): Promise<Pl
         tell()
       })
     tell()
+    if (options.tls !== undefined) keepReading(socket)
     injector.injectConnection(socket)
   })
   const address = await listen(door, options.listen)
