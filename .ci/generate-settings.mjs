@@ -7,6 +7,7 @@ import { format, resolveConfig } from 'prettier'
 
 const top = join(dirname(fileURLToPath(import.meta.url)), '..')
 const source = join(top, 'src/config/server.schema.json')
+const slots = slotsOfTheTable()
 const schema = joined(JSON.parse(readFileSync(source, 'utf8')), dirname(source))
 
 writeFileSync(join(top, 'src/gen/settings.ts'), typesOf(schema))
@@ -18,9 +19,9 @@ writeFileSync(
 await writePretty('docs/sftpgo.schema.json', JSON.stringify(schema), 'json')
 await writePretty('docs/settings.md', pageOf(schema), 'markdown')
 
-/** The schema with every reference to another file replaced by that file. */
+/** The schema with every reference to another file replaced by that file, and `*` by each slot that there is. */
 function joined(node, folder) {
-  if (Array.isArray(node)) return node.map((item) => joined(item, folder))
+  if (Array.isArray(node)) return node.flatMap((item) => (item === '*' ? slots : [joined(item, folder)]))
   if (typeof node !== 'object' || node === null) return node
   if (typeof node.$ref === 'string' && !node.$ref.startsWith('#')) {
     const file = resolve(folder, node.$ref)
@@ -28,7 +29,25 @@ function joined(node, folder) {
     const { $schema: _, $id: __, title: ___, ...rest } = JSON.parse(readFileSync(file, 'utf8'))
     return joined(rest, dirname(file))
   }
-  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, joined(value, folder)]))
+  return Object.fromEntries(
+    Object.entries(node)
+      .flatMap(([key, value]) =>
+        key.startsWith('*') ? slots.map((slot) => named(slot, key, value)) : [[key, value]],
+      )
+      .map(([key, value]) => [key, joined(value, folder)]),
+  )
+}
+
+function named(slot, key, value) {
+  return [key.replace('*', slot), JSON.parse(JSON.stringify(value).replace('*', slot))]
+}
+
+function slotsOfTheTable() {
+  const table = /export const slots = \{([^}]*)\}/.exec(readFileSync(join(top, 'src/slots/index.ts'), 'utf8'))
+  return table[1]
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
 }
 
 function typesOf(root) {

@@ -128,20 +128,18 @@ export function digestToApprove(program: string): string | undefined {
   }
 }
 
-/** Keys that mean something for one slot only. */
+/** Keys that mean something for some slots only, beside each slot's own section. */
 const slotKeys: readonly [keyof PluginSettings, readonly PluginSettings['type'][]][] = [
-  ['auth_options', ['auth']],
-  ['notifier_options', ['notifier']],
-  ['kms_options', ['kms']],
-  ['ipfilter_options', ['ipfilter']],
   ['when_refused', ['auth']],
   ['when_down', ['auth', 'ipfilter', 'notifier']],
 ]
 
 function slotProblems(plugin: PluginSettings, path: SettingPath): RuleProblem[] {
   const problems: RuleProblem[] = []
-  for (const [key, slots] of slotKeys) {
-    if (plugin[key] === undefined || slots.includes(plugin.type)) continue
+  const sections = Object.keys(plugin).filter((key) => key.endsWith('_options'))
+  const ownSections = sections.map((key) => [key, [key.replace('_options', '')]] as const)
+  for (const [key, slots] of [...ownSections, ...slotKeys]) {
+    if (!(key in plugin) || slots.includes(plugin.type)) continue
     problems.push(
       problem(
         [...path, key],

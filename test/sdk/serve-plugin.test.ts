@@ -57,7 +57,7 @@ describe('a slot without a cookie', () => {
     const environment = announcementVariables({ cookie: { key: 'X', value: '' }, versions: [1] })
     const { code, stdout, stderr } = await runToEnd([process.execPath, built.file], environment)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain('The slot "scanner" has no cookie')
+    expect(stderr).toContain('The slot "ipfilter" has no cookie')
   })
 })
 

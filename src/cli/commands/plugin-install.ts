@@ -122,12 +122,11 @@ export function entryOf({
 /** What SFTPGo's configuration asks of each slot before an entry means anything. */
 function slotDefaults(
   name: string,
-): Readonly<Record<Installed['stored']['manifest']['slot'], Record<string, unknown>>> {
+): Readonly<Partial<Record<Installed['stored']['manifest']['slot'], Record<string, unknown>>>> {
   return {
     auth: { auth_options: { scope: 1 } },
     notifier: { notifier_options: { fs_events: ['upload'] } },
     kms: { kms_options: { scheme: name, encrypted_status: name } },
-    ipfilter: {},
   }
 }
 

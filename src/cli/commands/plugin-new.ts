@@ -1,8 +1,11 @@
 import { relative, resolve } from 'node:path'
 import { scaffoldFiles, writeScaffold } from '../../packages/scaffold/scaffold.ts'
-import { languageNicknames, scaffoldLanguages } from '../../packages/scaffold/scaffold-options.ts'
+import {
+  languageNicknames,
+  scaffoldLanguages,
+  scaffoldSlots,
+} from '../../packages/scaffold/scaffold-options.ts'
 import { programVersion } from '../../server/version.ts'
-import { slots, type SlotName } from '../../slots/index.ts'
 import { type CliCommand, CommandError, textOption } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
@@ -12,7 +15,7 @@ import { thisProgramAsDependency } from '../this-program.ts'
 export const pluginNew: CliCommand = {
   arguments: '<name>',
   options: [
-    ['--slot <slot>', `what it fills: ${Object.keys(slots).join(', ')}`],
+    ['--slot <slot>', `what it fills: ${scaffoldSlots.join(', ')}`],
     ['--language <language>', `what it is written in: ${scaffoldLanguages.join(', ')}`, 'typescript'],
     ['--dir <folder>', 'where it goes; default: a folder of its name'],
     ['--sdk <spec>', 'where npm gets sftpgo-ts from; default: from where this program was installed'],
@@ -21,7 +24,7 @@ export const pluginNew: CliCommand = {
   examples: ['plugin new acme-auth --slot auth', 'plugin new acme-notify --slot notifier --language go'],
   run(input) {
     const [name = ''] = input.args
-    const slot = chosen(textOption(input, 'slot'), Object.keys(slots) as SlotName[], '--slot') // the keys of the table are the names
+    const slot = chosen(textOption(input, 'slot'), scaffoldSlots, '--slot')
     const asked = textOption(input, 'language') ?? ''
     const language = chosen(languageNicknames[asked] ?? asked, scaffoldLanguages, '--language')
     const folder = resolve(textOption(input, 'dir') ?? name)

@@ -157,16 +157,12 @@ function entryOf(
 }
 
 function slotOptions(slot: SlotName, scope: number): Readonly<Record<string, unknown>> {
-  switch (slot) {
-    case 'auth':
-      return { auth_options: { scope } }
-    case 'notifier':
-      return { notifier_options: { fs_events: fileEvents, log_events: [1, 2, 3, 4, 5] } }
-    case 'kms':
-      return { kms_options: { scheme: 'workshop', encrypted_status: 'Workshop' } }
-    case 'ipfilter':
-      return {}
+  const known: { readonly [N in SlotName]?: Readonly<Record<string, unknown>> } = {
+    auth: { auth_options: { scope } },
+    notifier: { notifier_options: { fs_events: fileEvents, log_events: [1, 2, 3, 4, 5] } },
+    kms: { kms_options: { scheme: 'workshop', encrypted_status: 'Workshop' } },
   }
+  return known[slot] ?? {}
 }
 
 const fileEvents = ['download', 'upload', 'delete', 'rename', 'mkdir', 'rmdir', 'copy', 'ssh_cmd']

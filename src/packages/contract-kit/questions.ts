@@ -1,3 +1,4 @@
+import { PluginError } from '../../base/errors.ts'
 import type { SlotApi, SlotName } from '../../slots/index.ts'
 import type { CallOptions } from '../../wire/service.ts'
 
@@ -10,13 +11,16 @@ export interface Question {
   readonly call?: CallOptions
 }
 
-/** Asks the slot's usual question. What comes back depends on the slot; a missing method throws `unimplemented`. */
+/** Asks the slot's usual question. What comes back depends on the slot; a missing method throws `unimplemented`, and so does a slot that the kit has no question for. */
 export function askUsual(slot: SlotName, api: SlotApi<SlotName>, question: Question): Promise<unknown> {
   // The api is that of this very slot: `startRun` connected it by the same name.
-  return (usual[slot] as (api: SlotApi<SlotName>, question: Question) => Promise<unknown>)(api, question)
+  const ask = usual[slot] as ((api: SlotApi<SlotName>, question: Question) => Promise<unknown>) | undefined
+  if (ask === undefined)
+    return Promise.reject(new PluginError('unimplemented', `The kit has no question for slot "${slot}"`))
+  return ask(api, question)
 }
 
-const usual: { readonly [N in SlotName]: (api: SlotApi<N>, question: Question) => Promise<unknown> } = {
+const usual: { readonly [N in SlotName]?: (api: SlotApi<N>, question: Question) => Promise<unknown> } = {
   auth: (api, { secret, samples, call }) =>
     api.checkPassword({ ...attempt(usernameIn(samples)), password: secret }, call),
   notifier: (api, { secret, call }) => api.notifyFile({ ...notice, path: `/${secret.slice(0, 4096)}` }, call),

@@ -1,7 +1,6 @@
-import type { SlotName } from '../../slots/index.ts'
 import { json } from './common-files.ts'
 import { template } from './template.ts'
-import type { ScaffoldFiles, ScaffoldOptions } from './scaffold-options.ts'
+import type { ScaffoldFiles, ScaffoldOptions, ScaffoldSlot } from './scaffold-options.ts'
 
 /** A plugin in Go, over SFTPGo's own sdk, which holds the generated protos. */
 export function goFiles({ name, slot, dependency }: ScaffoldOptions): ScaffoldFiles {
@@ -23,7 +22,7 @@ export function goFiles({ name, slot, dependency }: ScaffoldOptions): ScaffoldFi
   }
 }
 
-const imports: Readonly<Record<SlotName, readonly string[]>> = {
+const imports: Readonly<Record<ScaffoldSlot, readonly string[]>> = {
   auth: ['encoding/json', 'os'],
   notifier: ['encoding/json', 'os'],
   kms: [
@@ -40,9 +39,9 @@ const imports: Readonly<Record<SlotName, readonly string[]>> = {
 }
 
 /** Refusals need a status: an ordinary error says nothing about whose fault it is. */
-const needsStatus: readonly SlotName[] = ['auth', 'ipfilter']
+const needsStatus: readonly ScaffoldSlot[] = ['auth', 'ipfilter']
 
-function head(slot: SlotName): string {
+function head(slot: ScaffoldSlot): string {
   const theirs = [
     'github.com/hashicorp/go-hclog',
     'github.com/hashicorp/go-plugin',
@@ -63,7 +62,7 @@ var log = hclog.New(&hclog.LoggerOptions{Output: os.Stderr, JSONFormat: true})
 `
 }
 
-function tail(slot: SlotName): string {
+function tail(slot: ScaffoldSlot): string {
   return `
 func main() {
 	if text := os.Getenv("SFTPGO_TS_PLUGIN_SETTINGS"); text != "" {
@@ -82,7 +81,7 @@ func main() {
 `
 }
 
-const bodies: Readonly<Record<SlotName, string>> = {
+const bodies: Readonly<Record<ScaffoldSlot, string>> = {
   auth: `var settings struct {
 	Users map[string]string \`json:"users"\`
 	Home  string            \`json:"home"\`

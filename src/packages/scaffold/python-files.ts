@@ -1,8 +1,8 @@
 import { fileDescriptors } from '../../gen/descriptors.ts'
-import { slots, type SlotName } from '../../slots/index.ts'
+import { slots } from '../../slots/index.ts'
 import { json } from './common-files.ts'
 import { template } from './template.ts'
-import type { ScaffoldFiles, ScaffoldOptions } from './scaffold-options.ts'
+import type { ScaffoldFiles, ScaffoldOptions, ScaffoldSlot } from './scaffold-options.ts'
 
 /** A plugin in Python with grpcio: the logic in plugin.py, what every host expects in serve.py with the compiled protos. */
 export function pythonFiles({ name, slot, dependency }: ScaffoldOptions): ScaffoldFiles {
@@ -49,7 +49,7 @@ from serve import log, serve, settings
 
 `
 
-const bodies: Readonly<Record<SlotName, string>> = {
+const bodies: Readonly<Record<ScaffoldSlot, string>> = {
   auth: `${head}
 class Plugin:
     def CheckUserAndPass(self, asked, reply, context):

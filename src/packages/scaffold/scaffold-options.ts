@@ -1,5 +1,9 @@
 import type { SlotName } from '../../slots/index.ts'
 
+/** The slots that a new plugin can be begun for: those whose first lines are kept here. */
+export const scaffoldSlots = ['auth', 'notifier', 'kms', 'ipfilter'] as const satisfies readonly SlotName[]
+export type ScaffoldSlot = (typeof scaffoldSlots)[number]
+
 /** The languages that a plugin can start in. */
 export const scaffoldLanguages = ['typescript', 'go', 'python'] as const
 export type ScaffoldLanguage = (typeof scaffoldLanguages)[number]
@@ -15,7 +19,7 @@ export const languageNicknames: Readonly<Record<string, ScaffoldLanguage>> = {
 /** What a new plugin is to be. */
 export interface ScaffoldOptions {
   readonly name: string
-  readonly slot: SlotName
+  readonly slot: ScaffoldSlot
   readonly language: ScaffoldLanguage
   /** This program's version. */
   readonly version: string

@@ -1,4 +1,4 @@
-import type { SlotName } from '../../slots/index.ts'
+import type { ScaffoldSlot } from './scaffold-options.ts'
 
 /** What a new plugin of a slot does at first, in words and in the samples that its tests use. */
 export interface SlotSample {
@@ -12,7 +12,7 @@ export interface SlotSample {
 }
 
 /** Where each slot's plugin begins. */
-export const slotSamples: Readonly<Record<SlotName, SlotSample>> = {
+export const slotSamples: Readonly<Record<ScaffoldSlot, SlotSample>> = {
   auth: {
     does: 'lets the users of its settings in',
     settings: {
