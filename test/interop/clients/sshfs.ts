@@ -1,5 +1,4 @@
 import {
-  copyFileSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -11,6 +10,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ClientDriver, ServerAddress, Transfer } from './driver.ts'
 import { run, versionOf } from './run.ts'
@@ -31,12 +31,15 @@ async function mounted<T>(server: ServerAddress, work: (root: string) => T | Pro
   try {
     return await work(root)
   } finally {
+    // The kernel sends the end of a file after close() returned, and an unmount drops it if sshfs has not read it yet.
+    // What is asked after it is read after it.
+    readdirSync(root)
     await run('fusermount3', ['-u', root])
   }
 }
 
 const put: Transfer = (server, { local, remote }) =>
-  mounted(server, (root) => copyFileSync(local, join(root, remote)))
+  mounted(server, (root) => copyFile(local, join(root, remote)))
 
 /** sshfs: the file system calls of ordinary programs. */
 export const sshfs: ClientDriver = {
@@ -46,7 +49,7 @@ export const sshfs: ClientDriver = {
     return existsSync('/dev/fuse') ? versionOf('sshfs', ['-V'], /SSHFS version [\d.]+/) : undefined
   },
   put,
-  get: (server, { local, remote }) => mounted(server, (root) => copyFileSync(join(root, remote), local)),
+  get: (server, { local, remote }) => mounted(server, (root) => copyFile(join(root, remote), local)),
   list: (server, remote) => mounted(server, (root) => readdirSync(join(root, remote))),
   renameOver: (server, from, to) => mounted(server, (root) => renameSync(join(root, from), join(root, to))),
   remove: (server, remote) => mounted(server, (root) => unlinkSync(join(root, remote))),
