@@ -9,8 +9,10 @@ import {
   packageOffset,
   packageOverhead,
 } from './dare.ts'
+import type { SealedPlace } from './chunk-workshop.ts'
+import { readFully } from './read-fully.ts'
 import { corrupted } from './sealed-format.ts'
-import { readFully, type SealedContent, type SealedPlace } from './sealed-content.ts'
+import type { SealedContent } from './sealed-content.ts'
 
 /** Opens the content of a file that SFTPGo wrote, to be read. Its last package is checked: a cut file does not open. */
 export async function openDareContent(

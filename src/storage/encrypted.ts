@@ -6,13 +6,9 @@ import type { Backend, OpenFile } from './backend.ts'
 import { darePlainSizeOf, isDare } from './dare.ts'
 import { openDareContent } from './dare-content.ts'
 import { createEncryptedFile } from './encrypted-file.ts'
-import {
-  createSealedContent,
-  openSealedContent,
-  readFully,
-  type SealedContent,
-  type SealedPlace,
-} from './sealed-content.ts'
+import type { SealedPlace } from './chunk-workshop.ts'
+import { readFully } from './read-fully.ts'
+import { createSealedContent, openSealedContent, type SealedContent } from './sealed-content.ts'
 import { corrupted, cutShort, headerBytes, isSealed, plainSizeOf, sealedStateByte } from './sealed-format.ts'
 import { createSharedFiles, type SharedFile, type SharedFiles } from './shared-files.ts'
 

@@ -1,6 +1,6 @@
 import type { VirtualPath } from '../base/virtual-path.ts'
 import type { Backend } from './backend.ts'
-import { readFully } from './sealed-content.ts'
+import { readFully } from './read-fully.ts'
 import { headerBytes, isSealed, rewrappedStart } from './sealed-format.ts'
 
 /** The user's keys before and after. */

@@ -1,11 +1,7 @@
 import type { Soon } from '../base/soon.ts'
 import type { OpenFile } from './backend.ts'
-import {
-  createChunkWorkshop,
-  type ChunkWorkshop,
-  type SealedContent,
-  type SealedPlace,
-} from './sealed-content.ts'
+import { createChunkWorkshop, type ChunkWorkshop, type SealedPlace } from './chunk-workshop.ts'
+import type { SealedContent } from './sealed-content.ts'
 import { createSerialQueue, type SerialQueue } from './serial-queue.ts'
 
 /** An encrypted file as all who hold it open see it: one content, one thing done at a time. */
