@@ -70,7 +70,10 @@ const fileErrors: Readonly<Record<FileErrorCode, ErrorRow>> = {
     remedy: 'Only files, folders and links are served.',
   },
   'not-a-link': { meaning: 'The name is not a symbolic link.', remedy: 'Ask for its attributes instead.' },
-  busy: { meaning: 'Something else uses the file.', remedy: 'Try again later.' },
+  busy: {
+    meaning: 'Something else uses the file: another process that writes an encrypted one, for example.',
+    remedy: 'Try again later; "encrypted file in use" in the log names the user and the file.',
+  },
   'too-many-open': {
     meaning: 'The client, or the process, has as many files open as it may.',
     remedy: 'Close some; "sftpgo-ts doctor" shows the limit of the process.',

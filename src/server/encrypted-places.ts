@@ -52,8 +52,10 @@ export function createEncryptedPlaces({
       return backends.encrypted({
         ...{ base, shared, keys: keysOf(secret, owner, { keepers, warm, tell }) },
         onError(error, path) {
-          if (error instanceof FileError && ofSealedBytes.has(error.code))
-            tell('encrypted file not read', { owner, path, code: error.code, error: error.message })
+          if (!(error instanceof FileError)) return
+          const fields = { owner, path, code: error.code, error: error.message }
+          if (ofSealedBytes.has(error.code)) tell('encrypted file not read', fields)
+          if (error.code === 'busy') tell('encrypted file in use', fields)
         },
       })
     },

@@ -1,17 +1,8 @@
-import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigError, messageOf } from '../base/errors.ts'
 import { makeFolders } from '../base/make-folders.ts'
-
-/** Who holds a state folder. */
-interface Holder {
-  readonly pid: number
-  /** When that process was started, as the kernel counts; empty where the kernel does not say. */
-  readonly started: string
-  /** The boot of the machine that the pid belongs to; empty where the kernel does not say. */
-  readonly boot: string
-  readonly since: string
-}
+import { holdLockFile, lockFileHolder, type LockHolder } from '../native/lock-file.ts'
 
 /** A held state folder. */
 export interface StateLock {
@@ -24,15 +15,9 @@ export interface StateLock {
  */
 export function holdStateFolder(lockFile: string): StateLock {
   makeFolder(dirname(lockFile))
-  const own = JSON.stringify(ownHolder())
-  for (let attempt = 0; attempt < 50; attempt += 1) {
-    if (createExclusively(lockFile, own)) return { close: () => release(lockFile, own) }
-    const text = readOr(lockFile)
-    const holder = holderOf(text)
-    if (text === undefined) continue // just released
-    if (holder !== undefined && isAlive(holder)) throw held(lockFile, holder)
-    takeAway(lockFile, text)
-  }
+  const attempt = holdLockFile(lockFile)
+  if (attempt.held) return attempt
+  if (attempt.holder !== undefined) throw held(lockFile, attempt.holder)
   throw new ConfigError('state-in-use', `Cannot hold "${dirname(lockFile)}": others keep starting there`)
 }
 
@@ -48,11 +33,10 @@ function makeFolder(path: string): void {
 
 /** The process that holds a state folder right now, or undefined. */
 export function stateFolderHolder(lockFile: string): number | undefined {
-  const holder = holderOf(readOr(lockFile))
-  return holder !== undefined && isAlive(holder) ? holder.pid : undefined
+  return lockFileHolder(lockFile)?.pid
 }
 
-function held(lockFile: string, { pid, since }: Holder): ConfigError {
+function held(lockFile: string, { pid, since }: LockHolder): ConfigError {
   const command = commandOf(pid)
   const what = command === '' ? '' : ` (${command})`
   return new ConfigError(
@@ -61,97 +45,10 @@ function held(lockFile: string, { pid, since }: Holder): ConfigError {
   )
 }
 
-/** Takes a dead lock away. Two starters may try: only one of them wins the right, by a name that both derive from it. */
-function takeAway(lockFile: string, stale: string): void {
-  const right = `${lockFile}.takeover`
-  if (!createExclusively(right, JSON.stringify(ownHolder()))) {
-    const other = holderOf(readOr(right))
-    // The other one died in between: clear its claim, the next round tries again.
-    if (other === undefined || !isAlive(other)) rmSync(right, { force: true })
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
-    return
-  }
-  try {
-    if (readOr(lockFile) === stale) rmSync(lockFile, { force: true })
-  } finally {
-    rmSync(right, { force: true })
-  }
-}
-
-/** Makes a file that appears with its content or not at all: a reader never sees it half written. */
-function createExclusively(file: string, text: string): boolean {
-  const draft = `${file}.${process.pid}.${Math.random().toString(36).slice(2)}`
-  writeFileSync(draft, text, { flag: 'wx', mode: 0o600 })
-  try {
-    linkSync(draft, file)
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
-    throw error
-  } finally {
-    rmSync(draft, { force: true })
-  }
-}
-
-function release(lockFile: string, own: string): void {
-  try {
-    if (readOr(lockFile) === own) unlinkSync(lockFile)
-  } catch {
-    // What stays is recognised as dead at the next start.
-  }
-}
-
-function ownHolder(): Holder {
-  return { pid: process.pid, started: startOf(process.pid), boot: bootId(), since: new Date().toISOString() }
-}
-
-function isAlive({ pid, started, boot }: Holder): boolean {
-  if (boot !== bootId()) return false
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false
-  }
-  // Killed and not yet waited for by its parent: it holds nothing any more, and in a container it may stay so for ever.
-  return started === startOf(pid) && statOf(pid)[0] !== 'Z'
-}
-
-function holderOf(text: string | undefined): Holder | undefined {
-  try {
-    const value: unknown = JSON.parse(text ?? '')
-    if (typeof value !== 'object' || value === null) return undefined
-    // A lock of our own making; a damaged one has no pid and counts as dead.
-    const { pid, started, boot, since } = value as Record<string, unknown>
-    if (typeof pid !== 'number') return undefined
-    return { pid, started: String(started), boot: String(boot), since: String(since) }
-  } catch {
-    return undefined
-  }
-}
-
-/** The start time in the kernel's ticks: the 22nd field of the process's stat line, counted after its name. */
-function startOf(pid: number): string {
-  return statOf(pid)[19] ?? ''
-}
-
-/** The stat line of a process from its third field, the state, on; empty where the kernel does not say. */
-function statOf(pid: number): readonly string[] {
-  const stat = readOr(`/proc/${pid}/stat`) ?? ''
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-}
-
-function bootId(): string {
-  return (readOr('/proc/sys/kernel/random/boot_id') ?? '').trim()
-}
-
 function commandOf(pid: number): string {
-  return (readOr(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').trim().slice(0, 200)
-}
-
-function readOr(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim().slice(0, 200)
   } catch {
-    return undefined
+    return ''
   }
 }

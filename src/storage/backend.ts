@@ -58,6 +58,13 @@ export interface OpenFile {
   change(change: AttributeChange): Soon<void>
   /** Returns when the bytes are on the disk. */
   sync(): Soon<void>
+  /**
+   * Claims the file until it is closed, against everybody else who claims it, in this process and in others; false
+   * when somebody has it. Left out where no other process comes.
+   */
+  claim?(): Soon<boolean>
+  /** Whether somebody else has claimed the file. */
+  claimed?(): Soon<boolean>
   close(): Soon<void>
 }
 

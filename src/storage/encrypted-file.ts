@@ -3,6 +3,7 @@ import type { OpenIntent } from '../base/file.ts'
 import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import { inOrder } from '../native/in-order.ts'
 import type { OpenFile } from './backend.ts'
+import { looksBroken, meantBy } from './half-written.ts'
 import type { SharedFile } from './shared-files.ts'
 
 /** Who made a handle. */
@@ -71,11 +72,21 @@ export function createEncryptedFile(file: SharedFile, intent: OpenIntent, owner:
   function read(into: Buffer, position: number): Soon<number> {
     return recovering(
       () => file.content.read(into, position),
-      (error) => {
-        owner.onError(error)
-        throw error
-      },
+      (error) => readAnew(into, position, error),
     )
+  }
+
+  /** What does not open may have been written by another process since it was looked at. */
+  async function readAnew(into: Buffer, position: number, before: unknown): Promise<number> {
+    try {
+      if (file.place.writable || !looksBroken(before)) throw before
+      await file.renew()
+      return await file.content.read(into, position)
+    } catch (error) {
+      const meant = await meantBy(error, file.place.file)
+      owner.onError(meant)
+      throw meant
+    }
   }
 
   function mustBeOpen(): void {

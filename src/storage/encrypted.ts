@@ -6,6 +6,7 @@ import type { Backend, OpenFile } from './backend.ts'
 import { darePlainSizeOf, isDare } from './dare.ts'
 import { openDareContent } from './dare-content.ts'
 import { createEncryptedFile } from './encrypted-file.ts'
+import { meantBy } from './half-written.ts'
 import type { SealedPlace } from './chunk-workshop.ts'
 import { readFully } from './read-fully.ts'
 import { createSealedContent, openSealedContent, type SealedContent } from './sealed-content.ts'
@@ -83,7 +84,9 @@ export function createEncryptedBackend({
     try {
       const identity = identityOf(await sealed.attributes(), path)
       return await shared.acquire(identity, { file: sealed, writable: intent.write }, (place) =>
-        contentOf(place, intent),
+        contentOf(place, intent).catch(async (error: unknown) => {
+          throw await meantBy(error, place.file)
+        }),
       )
     } catch (error) {
       await sealed.close()

@@ -1,8 +1,9 @@
 import { closeSync, close as closeLater, fsync, readSync, readvSync, read, writevSync, writev } from 'node:fs'
 import { FileError } from '../base/errors.ts'
-import type { Soon } from '../base/soon.ts'
-import type { DirectoryCalls } from '../native/directory-calls.ts'
+import { whenReady, type Soon } from '../base/soon.ts'
+import type { CallPlace, DirectoryCalls } from '../native/directory-calls.ts'
 import { fileErrorFrom } from '../native/errno.ts'
+import type { FileClaim, FileClaims } from '../native/file-claim.ts'
 import type { OpenFile } from './backend.ts'
 import type { Disk } from './disks.ts'
 
@@ -13,6 +14,7 @@ export interface LocalFileOptions {
   readonly append: boolean
   readonly directory: DirectoryCalls
   readonly disk: Disk
+  readonly claims: FileClaims
 }
 
 /** Most chunks of one `writev`. */
@@ -21,9 +23,10 @@ const mostChunks = 1024
 const workMsPerByte = 1e-6
 
 /** Wraps an open descriptor. Bytes move on this thread while the disk is fast, in the pool while it is not. */
-export function createLocalFile({ fd, append, directory, disk }: LocalFileOptions): OpenFile {
+export function createLocalFile({ fd, append, directory, disk, claims }: LocalFileOptions): OpenFile {
   let open = true
   let pending = 0
+  let claim: FileClaim | undefined
   let whenIdle: (() => void) | undefined
 
   return {
@@ -68,6 +71,18 @@ export function createLocalFile({ fd, append, directory, disk }: LocalFileOption
           )
         }),
       )
+    },
+    claim() {
+      mustBeOpen()
+      const taken = counted(claims.take(fd, callPlace()))
+      return whenReady(taken, (given) => {
+        claim = given
+        return given !== undefined
+      })
+    },
+    claimed() {
+      mustBeOpen()
+      return counted(claims.taken(fd, callPlace()))
     },
     close() {
       mustBeOpen()
@@ -150,7 +165,12 @@ export function createLocalFile({ fd, append, directory, disk }: LocalFileOption
     })
   }
 
+  function callPlace(): CallPlace {
+    return { inline: disk.calls.inline, limiter: disk.limiter }
+  }
+
   function closeNow(): Soon<void> {
+    claim?.release()
     if (disk.bytes.inline) return closeSync(fd)
     // On a network disk closing is when it hears of the bytes, so it may wait and may fail.
     return new Promise((resolve, reject) => {

@@ -9,6 +9,7 @@ import type {
   OpenDirectoryOptions,
 } from '../native/directory-calls.ts'
 import { fileErrorFrom } from '../native/errno.ts'
+import { fileClaims, type FileClaims } from '../native/file-claim.ts'
 import { confinement, openConfinedDirectory } from '../native/open-directory.ts'
 import type { Backend, Listing } from './backend.ts'
 import { createDisks, type Disk, type Disks } from './disks.ts'
@@ -27,6 +28,8 @@ export interface LocalBackendOptions {
   readonly disks?: Disks
   /** Take the portable way although the kernel could confine; for tests. Default false. */
   readonly portable?: boolean
+  /** How files are claimed; for tests. Default the machine's way. */
+  readonly claims?: FileClaims
 }
 
 /** How a missing root is made. */
@@ -39,7 +42,7 @@ export interface MakeRoot {
 
 /** Opens a directory of this machine as a backend that nobody leaves. Throws a `FileError` when it cannot. */
 export function openLocalBackend(options: LocalBackendOptions): Backend {
-  const { root, confined = true, disks = createDisks(), portable = false } = options
+  const { root, confined = true, disks = createDisks(), portable = false, claims } = options
   if (options.makeRoot !== undefined) makeRoot(root, options.makeRoot)
   const disk = disks.diskOf(deviceOf(root), root)
   const place: CallPlace = {
@@ -48,16 +51,20 @@ export function openLocalBackend(options: LocalBackendOptions): Backend {
     },
     limiter: disk.limiter,
   }
-  return createLocalBackend(openDirectory({ realPath: root, confined, place }, portable), disk)
+  return createLocalBackend(openDirectory({ realPath: root, confined, place }, portable), disk, claims)
 }
 
 /** Wraps an open directory, which the backend owns from now on. */
-export function createLocalBackend(directory: OpenDirectory, disk: Disk): Backend {
+export function createLocalBackend(
+  directory: OpenDirectory,
+  disk: Disk,
+  claims: FileClaims = fileClaims(),
+): Backend {
   return {
     open: (path, intent) =>
       whenReady(
         timed(() => directory.open(path, intent)),
-        (fd) => createLocalFile({ fd, append: intent.append, directory, disk }),
+        (fd) => createLocalFile({ fd, append: intent.append, directory, disk, claims }),
       ),
     attributes: (path, { follow }) => timed(() => directory.attributes(path, follow)),
     change: (path, change, { follow }) => timed(() => directory.change(path, change, follow)),

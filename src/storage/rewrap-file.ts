@@ -1,3 +1,4 @@
+import { FileError } from '../base/errors.ts'
 import type { VirtualPath } from '../base/virtual-path.ts'
 import type { Backend } from './backend.ts'
 import { readFully } from './read-fully.ts'
@@ -22,6 +23,9 @@ export async function rewrapFile(
   const whole = { append: false, create: false, truncate: false, exclusive: false, mode: 0 }
   const file = await base.open(path, { ...whole, read: true, write: true })
   try {
+    // Who writes it may be about to replace it whole, its key included.
+    if ((await file.claim?.()) === false)
+      throw new FileError('busy', 'Cannot exchange the key of a file that is being written')
     const header = Buffer.alloc(headerBytes)
     const length = await readFully(file, header, 0)
     if (!isSealed(header.subarray(0, length))) return 'not-ours'

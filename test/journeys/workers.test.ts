@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { writeFileSync } from 'node:fs'
+import type { SFTPWrapper } from 'ssh2'
 import { describe, expect, it } from 'vitest'
 import { sftpBatch, withoutOpenSsh } from '../helpers/openssh.ts'
 import { runCommand, startServerProcess } from '../helpers/server-process.ts'
@@ -57,6 +58,38 @@ describe('a server with two workers', { timeout: 60_000 }, () => {
     expect(runCommand(['user', 'disconnect', 'ada', '--config', rig.config]).status).toBe(0)
     await Promise.all([one.closed, two.closed])
     await other.put('/still', some)
+  })
+
+  it('lets one of them at a time write an encrypted file, and says so', async () => {
+    const passphrase = { status: 'Plain', payload: 'open sesame' }
+    const filesystem = { provider: 4, cryptconfig: { passphrase } }
+    await using rig = await startWorkers({ common: { upload_mode: 0 } }, { ada: { filesystem } })
+    const [one, two] = await rig.connectToBoth('ada')
+    const upload = await one.hold('/file', some)
+    await expect(two.put('/file', some)).rejects.toMatchObject({ code: 4, message: 'Busy' })
+    await two.put('/other', some)
+    expect(rig.server.log()).toMatch(/"path":"\/file","code":"busy".*"msg":"encrypted file in use"/)
+    await upload.write(Buffer.from('more'))
+    await upload.close()
+    const read = (sftp: SFTPWrapper): Promise<Buffer> =>
+      new Promise((resolve, reject) => {
+        sftp.readFile('/file', (error, bytes) => (error === undefined ? resolve(bytes) : reject(error)))
+      })
+    const whole = Buffer.concat([some, Buffer.from('more')])
+    expect((await read(two.sftp)).equals(whole)).toBe(true)
+    await two.put('/file', Buffer.from('anew'))
+    expect((await read(one.sftp)).toString()).toBe('anew')
+  })
+
+  it('gives an encrypted file that a killed worker was writing to another', async () => {
+    const passphrase = { status: 'Plain', payload: 'open sesame' }
+    const filesystem = { provider: 4, cryptconfig: { passphrase } }
+    await using rig = await startWorkers({ common: { upload_mode: 0 } }, { ada: { filesystem } })
+    const [one, two] = await rig.connectToBoth('ada')
+    await one.hold('/file', some)
+    process.kill(rig.workers().get(1) ?? 0, 'SIGKILL')
+    await one.closed
+    await two.put('/file', Buffer.from('anew'))
   })
 
   it('counts sessions of a user in both', async () => {

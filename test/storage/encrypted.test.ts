@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FileError } from '../../src/base/errors.ts'
+import { createFileClaims, fileClaims } from '../../src/native/file-claim.ts'
 import { createLimiter } from '../../src/base/limiter.ts'
 import type { Backend, OpenFile } from '../../src/storage/backend.ts'
 import { backendCases } from '../../src/storage/backend-cases.ts'
@@ -444,6 +445,88 @@ describe('the keys of an encrypted home', () => {
   })
 })
 
+describe('an encrypted file that two processes open', () => {
+  it.each([
+    ['with a lock that the kernel holds', false],
+    ['with a lock file', true],
+  ])('is written by one of them at a time: %s', async (_, portable) => {
+    using folder = temporaryDirectory()
+    using place = twoProcesses(folder.path, portable)
+    const [one, two] = place.backends
+    const text = randomBytes(3 * chunkBytes)
+    const file = await one.open(at('/f'), intent())
+    await file.write([text], 0)
+    await expect(two.open(at('/f'), intent())).rejects.toMatchObject({ code: 'busy' })
+    await expect(two.change(at('/f'), { size: 5 }, { follow: true })).rejects.toMatchObject({ code: 'busy' })
+    await file.close()
+    const other = await two.open(at('/f'), intent())
+    await other.write([Buffer.from('changed')], 10)
+    await other.close()
+    text.write('changed', 10)
+    expect((await whole(one, '/f')).equals(text)).toBe(true)
+  })
+
+  it('waits a moment for a writer that is about to end', async () => {
+    using folder = temporaryDirectory()
+    using place = twoProcesses(folder.path, false)
+    const [one, two] = place.backends
+    const file = await one.open(at('/f'), intent())
+    await file.write([Buffer.from('first')], 0)
+    const waiting = two.open(at('/f'), intent())
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    await file.close()
+    const other = await waiting
+    await other.write([Buffer.from('second')], 5)
+    await other.close()
+    expect((await whole(one, '/f')).toString()).toBe('firstsecond')
+  })
+
+  it('is seen as it is by who has read it and now writes', async () => {
+    using folder = temporaryDirectory()
+    using place = twoProcesses(folder.path, false)
+    const [one, two] = place.backends
+    await put(one, '/f', 'short')
+    const reader = await one.open(at('/f'), toRead)
+    const text = randomBytes(2 * chunkBytes + 100)
+    await putBytes(two, '/f', text)
+    const writer = await one.open(at('/f'), intent())
+    await writer.write([Buffer.from('tail')], text.length)
+    await writer.close()
+    await reader.close()
+    expect((await whole(two, '/f')).equals(Buffer.concat([text, Buffer.from('tail')]))).toBe(true)
+  })
+
+  it('gives a reader the new content or an error while another process replaces it, and never calls it broken', async () => {
+    using folder = temporaryDirectory()
+    using place = twoProcesses(folder.path, false)
+    const [one, two] = place.backends
+    const texts = [randomBytes(2 * chunkBytes), randomBytes(2 * chunkBytes)]
+    await putBytes(one, '/f', texts[0] ?? Buffer.alloc(0))
+    const reader = await one.open(at('/f'), toRead)
+    const writer = await two.open(at('/f'), intent({ truncate: true }))
+    await writer.write([(texts[1] ?? Buffer.alloc(0)).subarray(0, chunkBytes)], 0)
+    const into = Buffer.alloc(100)
+    await expect(async () => reader.read(into, 10)).rejects.toMatchObject({ code: 'busy' })
+    await writer.write([(texts[1] ?? Buffer.alloc(0)).subarray(chunkBytes)], chunkBytes)
+    await writer.close()
+    expect(await reader.read(into, 10)).toBe(100)
+    expect(into.equals((texts[1] ?? Buffer.alloc(0)).subarray(10, 110))).toBe(true)
+    await reader.close()
+  })
+
+  it('keeps its key while it is written', async () => {
+    using folder = temporaryDirectory()
+    using place = twoProcesses(folder.path, false)
+    const [one] = place.backends
+    const file = await one.open(at('/f'), intent())
+    await file.write([randomBytes(10 * chunkBytes)], 0)
+    const change = { from: [userKey], to: randomBytes(32) }
+    await expect(rewrapFile(place.base, at('/f'), change)).rejects.toMatchObject({ code: 'busy' })
+    await file.close()
+    expect(await rewrapFile(place.base, at('/f'), change)).toBe('rewrapped')
+  })
+})
+
 describe('a writer that is stopped', () => {
   it.each([
     ['while a new file grows', 0],
@@ -607,6 +690,30 @@ function slowDisk(root: string): Backend {
 function disksAt(pace: CallPace): Disks {
   const disk = { calls: pace, bytes: pace, limiter: createLimiter({ atOnce: 4, inLine: 1000 }) }
   return { diskOf: () => disk }
+}
+
+/** Two backends that know nothing of each other, over one folder. */
+function twoProcesses(root: string, portable: boolean): TwoProcesses {
+  const claims = portable
+    ? createFileClaims({ works: false, reason: 'a test' }, join(root, '.claims'))
+    : fileClaims()
+  const open = (): Backend => openLocalBackend({ root, claims })
+  const bases = [open(), open(), open()] as const
+  return {
+    backends: [
+      createEncryptedBackend({ base: bases[0], keys }),
+      createEncryptedBackend({ base: bases[1], keys }),
+    ],
+    base: bases[2],
+    [Symbol.dispose]() {
+      for (const base of bases) void base.close()
+    },
+  }
+}
+
+interface TwoProcesses extends Disposable {
+  readonly backends: readonly [Backend, Backend]
+  readonly base: Backend
 }
 
 /** DARE 2.0 after its public description, with SFTPGo's header before it. */
