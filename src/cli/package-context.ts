@@ -8,7 +8,7 @@ import { defaultArchiveLimits, type ArchiveLimits } from '../packages/archive.ts
 import { openCatalogs } from '../packages/catalogs.ts'
 import type { Installer } from '../packages/install.ts'
 import { createPackageStore } from '../packages/store.ts'
-import { packagePlacesOf } from '../server/state-layout.ts'
+import { catalogFolderOf, packagePlacesOf } from '../server/state-layout.ts'
 import { programVersion } from '../server/version.ts'
 import type { CommandInput } from './command.ts'
 
@@ -28,7 +28,7 @@ export function packageContext({ configFile }: Pick<CommandInput, 'configFile'>)
     ...{ configFile, lockFile: packageLock, downloads: join(packages, 'downloads') },
     kits: join(packages, 'kits'),
     ...{ store: createPackageStore(packages, limits), limits },
-    catalogs: openCatalogs({ folder: join(packages, 'catalogs'), clock: systemClock, log: noteOnStderr }),
+    catalogs: openCatalogs({ folder: catalogFolderOf(packages), clock: systemClock, log: noteOnStderr }),
     serverVersion: programVersion(),
   }
 }

@@ -13,6 +13,7 @@ import {
   type CatalogPackage,
 } from './catalog-index.ts'
 import { openCatalogSource, type CatalogSource } from './catalog-source.ts'
+import type { KnownIndex } from './revocations.ts'
 
 /** One catalog that an admin trusts. */
 export interface CatalogEntry {
@@ -30,6 +31,8 @@ export interface Catalogs {
   remove(name: string): Promise<void>
   /** What every catalog that can be reached, or was reached before, offers. Those that cannot are named in `absent`. */
   offers(): Promise<Offers>
+  /** What every catalog offered when it was asked last; none is asked, and an expired index counts. */
+  known(): Promise<readonly KnownIndex[]>
 }
 
 /** What is on offer, and where nothing could be learned. */
@@ -97,6 +100,16 @@ export function openCatalogs({ folder, clock, log }: CatalogsOptions): Catalogs 
       )
       for (const one of absent) log.warn('catalog skipped', { ...one })
       return { offers: outcomes.filter((outcome) => 'index' in outcome), absent }
+    },
+    async known() {
+      const entries = await list()
+      const indexes = await Promise.all(
+        entries.map(async (entry) => {
+          const cached = await cachedIndex(entry, parsePublicKey(entry.key))
+          return cached === undefined ? [] : [{ catalog: entry.name, index: cached.index }]
+        }),
+      )
+      return indexes.flat()
     },
   }
 

@@ -4,6 +4,7 @@ import { millisecondsOf } from '../config/units.ts'
 import { type PluginHost, startPluginHost } from '../host/host.ts'
 import type { PluginEntry } from '../host/plugin-entry.ts'
 import { lockedEntries } from './locked-entries.ts'
+import { warnOfRevoked } from './revoked-packages.ts'
 import type { ServerOptions } from './running-server.ts'
 import { stateLayout } from './state-layout.ts'
 
@@ -25,6 +26,7 @@ export async function openPlugins(
     run_from: runFrom,
     allow_plaintext: allowPlaintext,
   } = config.settings.plugin_host
+  await warnOfRevoked(config, log)
   return startPluginHost({
     entries: (await lockedEntries(config, { frozen: frozen === true })).filter(wanted),
     stateFolder: stateLayout(config).plugins,

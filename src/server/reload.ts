@@ -6,6 +6,7 @@ import { accountSettings } from './account-settings.ts'
 import { changedSettings } from './changed-settings.ts'
 import type { Parts } from './parts.ts'
 import { lockedEntries } from './locked-entries.ts'
+import { warnOfRevoked } from './revoked-packages.ts'
 import type { TelemetryDoor } from './open-telemetry.ts'
 import { shippedSchemaOf } from './shipped-schemas.ts'
 import type { PluginNotReady, ReloadOutcome, ServerStatus } from './running-server.ts'
@@ -104,6 +105,7 @@ async function takeOver(
   if (options.logLevel === undefined) log.setLevel(next.settings.log.level)
   log.setFormat(next.settings.log.format)
   current.config = next
+  await warnOfRevoked(next, log)
   // Also without a change: address filters read their lists again, and what has given up tries once more.
   const { problems } = await host.reload(entries)
   await events.takeNotifiers(roster.entries(next.settings))

@@ -49,6 +49,11 @@ export function controlSocketOf(stateFolder: string): string {
   return join(stateFolder, 'control.sock')
 }
 
+/** Where the list of catalogs and what they offered last lie. */
+export function catalogFolderOf(packages: string): string {
+  return join(packages, 'catalogs')
+}
+
 /** Where installed plugins lie, and the lock beside the configuration that says which of them may run. */
 export function packagePlacesOf(
   file: string,

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { basename, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { startFakeBucket } from '../helpers/fake-bucket.ts'
-import type { CommandResult } from '../helpers/server-process.ts'
+import { type CommandResult, startServerProcess } from '../helpers/server-process.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 import { makePackage, type MadePackage } from '../packages/make-package.ts'
 
@@ -121,6 +121,49 @@ describe('what goes wrong with a catalog has its own code', () => {
     expect(await work.run([...again, '--key', work.file('key')])).toMatchObject({
       ...{ status: 5, stderr: said('publish a new version') },
     })
+  })
+})
+
+describe('a version that is revoked after it was installed', () => {
+  it('goes on running and is named by every command and at each start, without asking the catalog', async () => {
+    await using work = workplace()
+    const { about, file } = work
+    const key = await work.newKey()
+    await work.publish({})
+    await work.publish({ version: '1.1.0' })
+    await about('catalog', 'add', 'corp', file('catalog'), '--key', key)
+    const sftpd = { bindings: [{ port: 0, address: '127.0.0.1' }], host_keys: ['id_ed25519'] }
+    const entry = {
+      name: 'a',
+      type: 'auth',
+      source: 'acme-auth',
+      auth_options: { scope: 1 },
+      required: false,
+    }
+    writeFileSync(work.config, JSON.stringify({ sftpd, plugins: [entry] }))
+    await about('plugin', 'install', 'acme-auth@1.1.0')
+    await about('plugin', 'install', 'acme-auth@1.0.0')
+    const revoke = ['catalog', 'revoke', file('catalog'), 'acme-auth@1.0.0', '--key', file('key')]
+    expect(await work.run([...revoke, '--reason', 'accepts empty passwords'])).toMatchObject({ status: 0 })
+    expect(await about('plugin', 'verify')).toMatchObject({ status: 0 })
+    // Whoever asks the catalog next learns of it; after that the catalog may be gone.
+    expect(await about('catalog', 'search')).toMatchObject({ status: 0 })
+    rmSync(file('catalog'), { recursive: true })
+    const reason = 'is revoked by the catalog "corp": accepts empty passwords'
+    expect(await about('plugin', 'verify')).toMatchObject({ status: 5, stdout: said(reason) })
+    expect(await about('plugin', 'list')).toMatchObject({ stdout: said('REVOKED'), stderr: said(reason) })
+    expect(await about('doctor')).toMatchObject({ stdout: said(`"acme-auth" 1.0.0 ${reason}`) })
+    {
+      await using server = await startServerProcess(work.config)
+      expect(server.log()).toMatch(/"version":"1.0.0","catalog":"corp".*"msg":"plugin version revoked"/)
+    }
+    // Another version is free of it, and there is no way back.
+    expect(await about('plugin', 'enable', 'acme-auth@1.1.0', '--as', 'a')).toMatchObject({ status: 0 })
+    expect(await about('plugin', 'verify')).toMatchObject({ status: 0 })
+    expect(await about('plugin', 'enable', 'acme-auth@1.0.0', '--as', 'a')).toMatchObject({
+      ...{ status: 5, stderr: said(reason) },
+    })
+    expect(await about('plugin', 'verify')).toMatchObject({ status: 0 })
   })
 })
 

@@ -1,7 +1,9 @@
+import { PackageError } from '../../base/errors.ts'
 import { addPluginEntry, setPluginKey, writtenEntries } from '../../config/edit-plugins.ts'
 import { checkPluginSettings } from '../../config/plugin-settings.ts'
 import { lockStored } from '../../packages/install.ts'
 import { readLock } from '../../packages/lock.ts'
+import { revokedInLock, saidOf } from '../../packages/revocations.ts'
 import type { StoredPackage } from '../../packages/store.ts'
 import { shippedSchema } from '../../server/plugin-settings.ts'
 import { changePlugins } from '../change-plugins.ts'
@@ -53,7 +55,13 @@ async function switchTo(name: string, version: string, context: PackageContext):
   const stored = (await context.store.list()).find(
     ({ manifest }) => manifest.name === name && manifest.version === version,
   )
-  if (stored !== undefined) return void (await lockStored(stored, context))
+  if (stored !== undefined) {
+    await lockStored(stored, context)
+    const revoked = revokedInLock(await readLock(context.lockFile), await context.catalogs.known())
+    const found = revoked.find((one) => one.name === name)
+    if (found !== undefined) throw new PackageError('revoked', saidOf(found))
+    return
+  }
   const from = (await readLock(context.lockFile)).plugins[name]?.from ?? 'file'
   await installOne(`${from === 'file' ? '' : `${from}/`}${name}@${version}`, context)
 }

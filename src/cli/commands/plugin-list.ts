@@ -1,6 +1,8 @@
 import type { PluginStatus } from '../../host/plugin-status.ts'
 import type { StoredPackage } from '../../packages/store.ts'
+import { saidOf } from '../../packages/revocations.ts'
 import { resolvedEntries } from '../../server/locked-entries.ts'
+import { revokedPackages } from '../../server/revoked-packages.ts'
 import { pluginEntries } from '../../server/plugin-entries.ts'
 import { findServer } from '../ask-server.ts'
 import { type CliCommand, flag } from '../command.ts'
@@ -18,6 +20,7 @@ export const pluginList: CliCommand = {
     const entries = await resolvedEntries(config, { frozen: false }).catch(() => pluginEntries(config))
     const running = await runningPlugins(input.configFile)
     const stored = await packageContext(input).store.list()
+    const revoked = await revokedPackages(config)
     const configured = entries.map(({ name, type, cmd, enabled, required, sha256sum }, index) => ({
       name,
       configured: 'yes',
@@ -28,6 +31,8 @@ export const pluginList: CliCommand = {
       checksum: sha256sum !== undefined && sha256sum !== '',
       locked: config.settings.plugins[index]?.source === undefined || cmd !== '',
       state: running?.find((status) => status.name === name)?.state ?? 'no server runs',
+      revoked: revoked.find((one) => one.name === packageOf(config.settings.plugins[index]?.source, name))
+        ?.reason,
       cmd,
     }))
     const known = new Set(
@@ -38,12 +43,13 @@ export const pluginList: CliCommand = {
     )
     const rows = [...configured, ...waiting.map((name) => storedOnly(stored, name))]
     if (flag(input, 'json')) return printJson(rows)
+    for (const one of revoked) process.stderr.write(`WARNING: ${saidOf(one)}\n`)
     if (rows.length === 0) return print('No plugins are configured, and none is stored')
     printTable([
       ['NAME', 'SLOT', 'STORED', 'CONFIGURED', 'ENABLED', 'REQUIRED', 'CHECKSUM', 'STATE', 'CMD'],
       ...rows.map((row) => [
         ...[row.name, row.slot, row.stored.join(', ') || '-', row.configured, yes(row.enabled)],
-        ...[yes(row.required), checksumWord(row)],
+        ...[yes(row.required), row.revoked === undefined ? checksumWord(row) : 'REVOKED'],
         ...[row.state, row.cmd],
       ]),
     ])
@@ -64,7 +70,8 @@ function storedOnly(stored: readonly StoredPackage[], name: string) {
   const slot = stored.find(({ manifest }) => manifest.name === name)?.manifest.slot ?? 'auth'
   return {
     ...{ name, configured: 'no', stored: versionsOf(stored, name), slot },
-    ...{ enabled: false, required: false, checksum: true, locked: false, state: 'not configured', cmd: '-' },
+    ...{ enabled: false, required: false, checksum: true, locked: false, state: 'not configured' },
+    ...{ revoked: undefined, cmd: '-' },
   }
 }
 

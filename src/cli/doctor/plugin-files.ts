@@ -1,7 +1,9 @@
 import { messageOf } from '../../base/errors.ts'
 import type { Config } from '../../config/load-config.ts'
 import type { PluginEntry } from '../../host/plugin-entry.ts'
+import { saidOf } from '../../packages/revocations.ts'
 import { resolvedEntries } from '../../server/locked-entries.ts'
+import { revokedPackages } from '../../server/revoked-packages.ts'
 import { verifyEntries } from '../verify-entries.ts'
 import { type Finding, about } from './finding.ts'
 
@@ -9,7 +11,10 @@ import { type Finding, about } from './finding.ts'
 export async function checkPluginFiles(config: Config): Promise<Finding[]> {
   try {
     const entries = await resolvedEntries(config, { frozen: false })
-    return (await Promise.all(entries.map(checkPlugin))).flat()
+    const revoked = (await revokedPackages(config)).map((one) =>
+      about(`package ${one.name}`).warning(`${saidOf(one)}; take another version`),
+    )
+    return [...(await Promise.all(entries.map(checkPlugin))).flat(), ...revoked]
   } catch (error) {
     return [about('plugins').failure(messageOf(error))]
   }
