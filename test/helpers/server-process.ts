@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
@@ -29,6 +30,17 @@ export function runCommand(
     env: { ...process.env, ...options.env },
   })
   return { status, stdout, stderr }
+}
+
+/** As `runCommand`, without holding up what serves the command from this process, as a fake does. */
+export async function runCommandBeside(args: readonly string[], input = ''): Promise<CommandResult> {
+  const child = spawn(process.execPath, [program, ...args], { stdio: 'pipe' })
+  const said = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text))
+  child.stdin.end(input)
+  const [status] = (await once(child, 'close')) as [number | null]
+  return { status, ...said }
 }
 
 /** A server that runs as a process of its own, with what it printed at its start. */

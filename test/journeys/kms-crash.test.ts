@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { RotationOutcome } from '../../src/server/kms-operations.ts'
 import { startFakeVault } from '../helpers/fake-vault.ts'
+import { runCommandBeside } from '../helpers/server-process.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 import { vaultEntry } from '../helpers/vault-plugin.ts'
 
@@ -26,7 +27,7 @@ describe('kms rotate as a process of its own', () => {
       )
     configure(before)
     writeFileSync(folder.file('dump.json'), JSON.stringify({ users: Array.from({ length: users }, userOf) }))
-    const imported = await commandResult(['user', 'import', folder.file('dump.json'), '--config', file])
+    const imported = await runCommandBeside(['user', 'import', folder.file('dump.json'), '--config', file])
     expect(imported.status, imported.stderr).toBe(0)
 
     configure('hashivault://k')
@@ -40,14 +41,14 @@ describe('kms rotate as a process of its own', () => {
     await once(cut, 'close')
 
     vault.delayMs = 0
-    const lost = parsed(await commandResult(['kms', 'rehearse', '--json', '--config', file]))
+    const lost = parsed(await runCommandBeside(['kms', 'rehearse', '--json', '--config', file]))
     expect(lost).toMatchObject({ ok: true, opened: users, failed: [] })
-    const rest = parsed(await commandResult(rotate)) as RotationOutcome // looked at below
+    const rest = parsed(await runCommandBeside(rotate)) as RotationOutcome // looked at below
     expect(rest).toMatchObject({ finished: true, failed: [], keeper: 'hashivault' })
     expect(rest.rotated).toBeGreaterThan(0)
     expect(rest.rotated, 'what was done before the kill is not done again').toBeLessThan(users)
     expect(rest.resumedAfter === '').toBe(options.length === 0)
-    const whole = parsed(await commandResult(['kms', 'rehearse', '--json', '--config', file]))
+    const whole = parsed(await runCommandBeside(['kms', 'rehearse', '--json', '--config', file]))
     expect(whole).toMatchObject({ ok: true, opened: users })
   })
 })
@@ -58,18 +59,6 @@ function userOf(_: unknown, index: number): object {
     ...{ username: `user-${String(index).padStart(3, '0')}`, status: 1, permissions: { '/': ['*'] } },
     ...{ home_dir: '/nonexistent/home', filesystem: { provider: 4, cryptconfig: { passphrase } } },
   }
-}
-
-/** Runs a command to its end without holding up the fake, which lives in this process. */
-async function commandResult(
-  args: readonly string[],
-): Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }> {
-  const child = spawn(process.execPath, ['dist/main.js', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const said = { stdout: '', stderr: '' }
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text))
-  const [status] = (await once(child, 'close')) as [number | null]
-  return { status, ...said }
 }
 
 function parsed({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }): unknown {
