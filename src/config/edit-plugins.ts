@@ -32,6 +32,13 @@ export function writtenEntries(file: string, text: string): readonly WrittenEntr
   return Array.isArray(plugins) ? plugins.map((one: unknown) => (isObject(one) ? one : {})) : []
 }
 
+/** What a text says as `$schema`, where an editor finds the schema. */
+export function writtenSchema(file: string, text: string): string | undefined {
+  const { value } = parseConfigSource(file, text)
+  const schema = isObject(value) ? value['$schema'] : undefined
+  return typeof schema === 'string' ? schema : undefined
+}
+
 /** Puts a text in the place of a file in one step: who may read it stays as it is, and a link stays a link. */
 export function replaceConfig(file: string, text: string): void {
   const target = realpathSync(file)

@@ -1,10 +1,10 @@
 import { existsSync, writeFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { importSftpgoConfig } from '../../config/import-sftpgo.ts'
 import { type CliCommand, CommandError, flag, textOption } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print, printJson } from '../output.ts'
-import { schemaSeenFrom } from '../published-schema.ts'
+import { writeEditorSchema } from '../editor-schema.ts'
 
 /** Translates a configuration file of SFTPGo and lists what has no counterpart. */
 export const configImport: CliCommand = {
@@ -25,7 +25,7 @@ export const configImport: CliCommand = {
         `"${output}" exists already and was left alone; name another with --output`,
       )
     }
-    const written = { $schema: schemaSeenFrom(dirname(resolve(output))), ...config }
+    const written = { $schema: writeEditorSchema(resolve(output)), ...config }
     writeFileSync(output, `${JSON.stringify(written, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
     for (const [kind, title] of sections) {
       const lines = notes.filter((note) => note.kind === kind)

@@ -4,7 +4,7 @@ import { makeFolders } from '../../base/make-folders.ts'
 import { type CliCommand, CommandError, textOption } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
-import { schemaSeenFrom } from '../published-schema.ts'
+import { writeEditorSchema } from '../editor-schema.ts'
 
 /** Writes a working configuration to start from; never over an existing file. */
 export const init: CliCommand = {
@@ -28,7 +28,7 @@ export const init: CliCommand = {
     }
     makeFolders(dirname(file))
     const asked = { port, address: String(input.options['address']), stateDir: textOption(input, 'stateDir') }
-    writeFileSync(file, starter(dirname(file), asked), { flag: 'wx' })
+    writeFileSync(file, starter(writeEditorSchema(file), asked), { flag: 'wx' })
     print(`Wrote ${file}`)
     print(`Start the server:  sftpgo-ts serve --config ${file}`)
   },
@@ -40,7 +40,7 @@ interface Asked {
   readonly stateDir: string | undefined
 }
 
-function starter(folder: string, { port, address, stateDir }: Asked): string {
+function starter(schema: string, { port, address, stateDir }: Asked): string {
   const keys = ['id_ed25519', 'id_rsa'].map((name) => JSON.stringify(join(stateDir ?? '', 'certs', name)))
   const [state, hostKeys] =
     stateDir === undefined
@@ -48,7 +48,7 @@ function starter(folder: string, { port, address, stateDir }: Asked): string {
       : [`\n  "state_dir": ${JSON.stringify(stateDir)},\n`, `\n    "host_keys": [${keys.join(', ')}],`]
   return `{
   // Gives completion and help in an editor.
-  "$schema": ${JSON.stringify(schemaSeenFrom(folder))},
+  "$schema": ${JSON.stringify(schema)},
 ${state}
   // Everything that can be set: docs/settings.md, or "sftpgo-ts config show".
   "sftpd": {

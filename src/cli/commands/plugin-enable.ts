@@ -8,6 +8,7 @@ import type { StoredPackage } from '../../packages/store.ts'
 import { shippedSchema } from '../../server/plugin-settings.ts'
 import { changePlugins } from '../change-plugins.ts'
 import { type CliCommand, CommandError, textOption } from '../command.ts'
+import { refreshEditorSchema } from '../editor-schema.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
 import { packageContext, type PackageContext } from '../package-context.ts'
@@ -47,6 +48,7 @@ export const pluginEnable: CliCommand = {
         ? `"${entry}" is enabled and ready`
         : `"${entry}" is enabled; it starts with the server`,
     )
+    await refreshEditorSchema(context)
   },
 }
 

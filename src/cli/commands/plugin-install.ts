@@ -6,6 +6,7 @@ import { readLock } from '../../packages/lock.ts'
 import { whyUnfit } from '../../packages/locked-entry.ts'
 import type { Permissions } from '../../packages/package-manifest.ts'
 import { type CliCommand, flag } from '../command.ts'
+import { refreshEditorSchema } from '../editor-schema.ts'
 import { print, printJson } from '../output.ts'
 import { packageContext, type PackageContext } from '../package-context.ts'
 import { readConfig } from '../read-config.ts'
@@ -23,8 +24,11 @@ export const pluginInstall: CliCommand = {
   async run(input) {
     const context = packageContext(input)
     const [what] = input.args
+    const json = flag(input, 'json')
     const installed = what === undefined ? await installDeclared(context) : [await installOne(what, context)]
-    if (flag(input, 'json')) return printJson(installed.map(asJson))
+    if (json) printJson(installed.map(asJson))
+    await refreshEditorSchema(context, { quiet: json })
+    if (json) return
     if (installed.length === 0)
       print('The configuration declares no package (an entry with "source"): there is nothing to install')
     for (const one of installed) describe(one)

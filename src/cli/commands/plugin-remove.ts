@@ -4,6 +4,7 @@ import { forget } from '../../packages/install.ts'
 import { readLock } from '../../packages/lock.ts'
 import type { StoredPackage } from '../../packages/store.ts'
 import type { CliCommand } from '../command.ts'
+import { refreshEditorSchema } from '../editor-schema.ts'
 import { print } from '../output.ts'
 import { packageContext } from '../package-context.ts'
 
@@ -27,6 +28,7 @@ export const pluginRemove: CliCommand = {
     }
     for (const one of stored) await context.store.remove(one.archiveSha256)
     print(`Removed ${name}: ${versions(stored)}`)
+    await refreshEditorSchema(context)
   },
 }
 

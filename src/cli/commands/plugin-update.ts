@@ -8,6 +8,7 @@ import type { StoredPackage } from '../../packages/store.ts'
 import { isInRange, isNewer } from '../../packages/version-range.ts'
 import { changePlugins } from '../change-plugins.ts'
 import { type CliCommand, CommandError, flag } from '../command.ts'
+import { refreshEditorSchema } from '../editor-schema.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { print } from '../output.ts'
 import { packageContext, type PackageContext } from '../package-context.ts'
@@ -88,6 +89,7 @@ async function take(name: string, fetched: Fetched, context: PackageContext): Pr
       ? `Locked ${version}, and the running server has taken it`
       : `Locked ${version}; it starts with the server`,
   )
+  await refreshEditorSchema(context)
 }
 
 function enabledEntries(
