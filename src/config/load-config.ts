@@ -5,6 +5,7 @@ import type { Settings } from '../gen/settings.ts'
 import { type ConfigSource, parseConfigSource } from './config-source.ts'
 import { type Environment, type Override, overridesOf, readEnvironment } from './environment-overrides.ts'
 import { type PluginSchemaOf, checkSettingsOfPlugins } from './plugin-settings-rules.ts'
+import { misplacedManifest } from './misplaced-manifest.ts'
 import { type Place, type Problem, type SettingPath, formatPath } from './problems.ts'
 import { checkRules } from './rules.ts'
 import { type SchemaProblem, checkAgainstSchema } from './schema-check.ts'
@@ -82,6 +83,8 @@ export function checkConfig(
   if (source.problems.length > 0)
     return { config: undefined, stateFolder, problems: [...source.problems, ...environment.problems] }
   const placed = placing(source, merged.origins)
+  const manifest = misplacedManifest(source.value)
+  if (manifest !== undefined) return { config: undefined, stateFolder, problems: [placed(manifest)] }
   const problems: Problem[] = [...environment.problems, ...merged.problems]
   problems.push(...takeUnsupported(value).map((problem) => placed(problem)))
   takeEmptyChecksums(value)

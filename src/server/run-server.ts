@@ -7,13 +7,26 @@ import { watchSignals } from './process-signals.ts'
 import type { RunningServer, ServerOptions } from './running-server.ts'
 import { openServiceManager, printsIntoJournal } from './service-manager.ts'
 
+/** How long things last. */
+export interface RunTimes {
+  /** How long transfers may go on at the end; default: what the configuration says. */
+  readonly graceMs?: number
+  /** After so long a server for development ends by itself. */
+  readonly devTimeMs?: number
+}
+
 /** Runs a server as the life of this process: from the start to the signal that ends it. The exit code. */
-export async function runServer(options: ServerOptions, graceMs?: number): Promise<number> {
+export async function runServer(
+  options: ServerOptions,
+  { graceMs, devTimeMs }: RunTimes = {},
+): Promise<number> {
   const manager = openServiceManager(process.env)
   const unwanted = new AbortController()
   let server: RunningServer | undefined
   // From the very start: a signal that nobody listens for ends the process and leaves everything as it lies.
+  let end: (why: string) => void = () => {}
   const told = new Promise<string>((resolve) => {
+    end = resolve
     watchSignals({
       stop(signal) {
         unwanted.abort()
@@ -50,7 +63,10 @@ export async function runServer(options: ServerOptions, graceMs?: number): Promi
   if (unverified !== undefined) log.warn('plugins run unverified', { plugins: unverified })
   process.stdout.write(announcement(server, { ...(unverified !== undefined && { unverified }) }))
   manager.ready(`listening on port ${server.addresses[0]?.port ?? 0}`)
+  const expired =
+    devTimeMs === undefined ? undefined : setTimeout(end, devTimeMs, 'the time of --dev-plugins is over')
   const signal = await told
+  clearTimeout(expired)
   manager.stopping()
   log.info('stopping', { signal })
   await server.close(graceMs)

@@ -12,7 +12,8 @@ export function sshOptions(
   options: { readonly loopbackOnly: boolean },
 ): FromSettings {
   const { common, sftpd } = settings
-  const banner = sftpd.login_banner_file === '' ? undefined : readFileSync(sftpd.login_banner_file, 'utf8')
+  const ownBanner = sftpd.login_banner_file === '' ? '' : readFileSync(sftpd.login_banner_file, 'utf8')
+  const banner = options.loopbackOnly ? `${developmentBanner}${ownBanner}` : ownBanner
   return {
     bindings: sftpd.bindings.map(({ port, address, apply_proxy_config: applyProxy }) => ({
       port,
@@ -28,7 +29,7 @@ export function sshOptions(
       ...listed('publicKeyAlgorithms', sftpd.public_key_algorithms),
     },
     ...(common.server_version === 'short' ? { software: 'SFTPGoTS' } : {}),
-    ...(banner === undefined ? {} : { banner }),
+    ...(banner === '' ? {} : { banner }),
     maxAuthTries: sftpd.max_auth_tries,
     passwordAllowed: sftpd.password_authentication,
     keyboardInteractiveAllowed: sftpd.keyboard_interactive_authentication,
@@ -40,6 +41,9 @@ export function sshOptions(
     proxy: { mode: common.proxy_protocol, allowed: common.proxy_allowed, skipped: common.proxy_skipped },
   }
 }
+
+/** At every login: a server that runs unverified plugins is nobody's real one. */
+const developmentBanner = 'DEVELOPMENT ONLY: this server runs plugins that nobody verified\n'
 
 /** An empty list of the configuration means the profile's own. */
 function listed<Name extends string>(

@@ -39,6 +39,15 @@ describe('a broken configuration', () => {
     expect(problems).toMatchObject([{ onlyAtStart: true }])
   })
 
+  it("names what a plugin's plugin.json is, which belongs elsewhere", () => {
+    const text = readFileSync(join(import.meta.dirname, '../../examples/auth-file/plugin.json'), 'utf8')
+    const { config, problems } = checkConfig({ file: 'sftpgo.config.json', text })
+    expect(config).toBeUndefined()
+    expect(problems).toMatchObject([
+      { code: 'conflict', message: expect.stringMatching(/is the plugin\.json of the plugin "auth-file"/) },
+    ])
+  })
+
   it('says what to do when the file is missing', () => {
     const [problem] = loadConfig('/nowhere/at/all.json', {}).problems
     expect(problem === undefined ? '' : formatProblem(problem)).toContain('"sftpgo-ts init" writes one')

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { spawn } from 'node:child_process'
 import { resolve } from 'node:path'
 import { Client, type SFTPWrapper } from 'ssh2'
+import ssh2 from 'ssh2'
 import { describe, expect, it } from 'vitest'
 import { fixturePlugin } from '../helpers/fixture-plugin.ts'
 import { runCommand, startServerProcess } from '../helpers/server-process.ts'
@@ -127,6 +128,18 @@ describe('a server', () => {
     expect(server.log()).toContain('plugins run unverified')
   })
 
+  it('with --dev-plugins says so at every login, and ends by itself after a time', async () => {
+    using folder = temporaryDirectory()
+    const config = folder.file('one.json')
+    writeFileSync(config, minimal)
+    expect(runCommand(['serve', '--config', config, '--dev-plugins', '--dev-time', '13h']).status).toBe(2)
+    await using server = await startServerProcess(config, { args: ['--dev-plugins', '--dev-time', '4s'] })
+    const banner = await bannerOf(server.port)
+    expect(banner).toContain('DEVELOPMENT ONLY')
+    expect(await server.ended).toBe(0)
+    expect(server.log()).toContain('the time of --dev-plugins is over')
+  })
+
   it('goes on, and stops, while nobody reads its log', async () => {
     using folder = temporaryDirectory()
     const config = configIn(folder.path)
@@ -236,4 +249,15 @@ async function freePort(): Promise<number> {
   const address = server.address()
   await new Promise((settle) => server.close(settle))
   return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+/** What a server says to who is about to log in. */
+function bannerOf(port: number): Promise<string> {
+  const client = new ssh2.Client()
+  return new Promise<string>((resolve, reject) => {
+    client
+      .on('banner', resolve)
+      .on('error', reject)
+      .connect({ host: '127.0.0.1', port, username: 'nobody', password: 'wrong' })
+  }).finally(() => client.destroy())
 }

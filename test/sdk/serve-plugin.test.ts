@@ -219,6 +219,16 @@ describe('who may connect', () => {
 })
 
 describe('what a plugin answers beside its slot', () => {
+  it('is nothing of the other slots that its author fills', async () => {
+    await using plugin = await startPlugin(polite.file)
+    await using channel = await disposable(plugin.connect())
+    const filter = connectSlot('ipfilter', channel.value, { timeoutMs: 5_000 })
+    await expect(filter.check({ address: '192.0.2.7', protocol: 'SSH' })).rejects.toMatchObject({
+      code: 'unimplemented',
+    })
+    await expect(authOf(channel.value).checkPassword(attempt)).resolves.toMatchObject({ granted: true })
+  })
+
   it('is health for the name plugin', async () => {
     await using plugin = await startPlugin(polite.file)
     await using channel = await disposable(plugin.connect())

@@ -10,6 +10,7 @@ export const serve: CliCommand = {
     ['--log-level <level>', 'trace, debug, info, warn or error; over log.level'],
     ['--grace-time <seconds>', 'how long transfers may go on after SIGTERM; over common.grace_time'],
     ['--dev-plugins', 'let entries marked "dev" run without a checksum; listens on loopback only'],
+    ['--dev-time <duration>', 'how long a server with --dev-plugins runs, 12 hours at most', '12h'],
     ['--frozen', 'start only plugins that the lock file names'],
   ],
   examples: ['serve', 'serve --config /etc/sftpgo-ts/sftpgo.config.json --log-level debug'],
@@ -33,7 +34,10 @@ export const serve: CliCommand = {
         frozen: flag(input, 'frozen'),
         ...(logLevel === undefined ? {} : { logLevel }),
       },
-      grace === undefined ? undefined : graceOption(grace),
+      {
+        ...(grace === undefined ? {} : { graceMs: durationOption('A grace time', grace) }),
+        ...(flag(input, 'devPlugins') && { devTimeMs: devTimeOption(textOption(input, 'devTime') ?? '12h') }),
+      },
     )
   },
 }
@@ -46,12 +50,19 @@ function levelOption(text: string | undefined): LogLevel | undefined {
   throw new CommandError(exitCodes.usage, `A log level is one of ${levels.join(', ')}, not "${text}"`)
 }
 
-function graceOption(text: string): number {
+/** A server that was started to try something out must not be what people use tomorrow. */
+function devTimeOption(text: string): number {
+  const ms = durationOption('A time of development', text)
+  if (ms <= 12 * 3_600_000) return ms
+  throw new CommandError(exitCodes.usage, '--dev-time is 12 hours at most')
+}
+
+function durationOption(what: string, text: string): number {
   const ms = millisecondsOf(/^\d+(\.\d+)?$/.test(text) ? Number(text) : text)
   if (Number.isFinite(ms)) return ms
   throw new CommandError(
     exitCodes.usage,
-    `A grace time is a number of seconds or text such as "30s", not "${text}"`,
+    `${what} is a number of seconds or text such as "30s", not "${text}"`,
   )
 }
 

@@ -62,6 +62,19 @@ describe('our host and plugins made with our SDK', () => {
 
   everySlot(() => polite.file, { uncertain: false })
 
+  it('never asks a plugin that does not accept its settings', async () => {
+    const entry = entryOf('auth', polite.file, { settings: { greeting: '' } })
+    await using it = await openTestHost([entry], { pace: { firstRestartMs: 60_000 } })
+    await it.host.settled()
+    const { state, reason } = it.status()
+    expect(state).toBe('waiting')
+    expect(reason).toMatchObject({
+      code: 'exited',
+      message: expect.stringContaining('An empty greeting is none'),
+    })
+    expect(it.host.filled('auth')).toEqual([])
+  })
+
   it('gives a plugin its settings, closes its sealed file and leaves nothing open', async () => {
     await using it = await openTestHost([entryOf('auth', polite.file, { settings: { greeting: 'hello' } })])
     const { pid } = await it.until(({ state }) => state === 'ready')
