@@ -1,7 +1,8 @@
-import { fstatSync, lstatSync, mkdirSync } from 'node:fs'
+import { fstatSync, lstatSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FileError } from '../base/errors.ts'
+import { makeFolders } from '../base/make-folders.ts'
 import { whenReady, type Soon } from '../base/soon.ts'
 import type { CallPlace } from './directory-calls.ts'
 import { errnos, fileErrorFrom, fileErrorOf } from './errno.ts'
@@ -87,7 +88,7 @@ function fileIn(folder: string, fd: number): string {
 /** Everybody may make names in the temporary folder: what is there has to be ours, and nobody else's to write in. */
 function makeOwnFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    makeFolders(folder, 0o700)
     const { uid, mode } = lstatSync(folder)
     if (uid === ownUser() && (mode & 0o170077) === 0o040000) return
   } catch (error) {
