@@ -64,12 +64,11 @@ export interface UserManagerOptions {
 
 /** Creates the manager. */
 export function createUserManager(options: UserManagerOptions): UserManager {
-  const { store, now } = options
-  const { existing, requireChangeable, change, put, hashed, tell } = options.changes
+  const { store, changes, now } = options
   return {
     list: () => store.listUsers({ limit: 1_000_000 }).map(withoutSecrets),
     show(username, complete = false) {
-      const user = existing(username)
+      const user = changes.existing(username)
       const completed = completeUser(user, surroundingsOf(store), options.completion)
       if ('problem' in completed) return { user: withoutSecrets(user), problem: completed.problem }
       return { user: withoutSecrets(complete ? completed.user : user) }
@@ -80,16 +79,16 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       if (notAllowed !== undefined) throw new AccountError('invalid', `The name ${notAllowed}`)
       if (store.findUser(username) !== undefined)
         throw new AccountError('exists', `There is a user "${username}" already`)
-      requireChangeable(username)
-      const hash = password === undefined ? {} : { password: await hashed(password) }
+      changes.requireChangeable(username)
+      const hash = password === undefined ? {} : { password: await changes.hashed(password) }
       const defaults = { status: 1, permissions: { '/': ['*'] }, home_dir: options.homeOf(username) }
       const user = usableUser({ ...defaults, ...record, ...hash, username })
       return withoutSecrets(
-        await put({ ...user, last_password_change: password === undefined ? 0 : now() }, by),
+        await changes.put({ ...user, last_password_change: password === undefined ? 0 : now() }, by),
       )
     },
     async set(username, wanted, by) {
-      const before = existing(username)
+      const before = changes.existing(username)
       const other = Object.keys(wanted)
         .map(otherWayOf)
         .find((way) => way !== undefined)
@@ -97,22 +96,26 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       // Sealed before the change, which cannot wait; what else is changed meanwhile stays.
       const next = usableUser({ ...withChanges(before, wanted), username })
       const sealed = await sealSecrets(options.secrets, next, before)
-      const changed = await change(username, by, (user) =>
+      const changed = await changes.change(username, by, (user) =>
         withSecretsOf({ ...usableUser({ ...withChanges(user, wanted) }), ...fieldsKept(user) }, sealed),
       )
       return withoutSecrets(changed)
     },
     async setPassword(username, password, by) {
-      existing(username)
-      requireChangeable(username)
-      const hash = await hashed(password)
-      await change(username, by, ({ filters: { require_password_change: _done, ...filters }, ...user }) => ({
-        ...{ ...user, filters, password: hash, last_password_change: now() },
-      }))
+      changes.existing(username)
+      changes.requireChangeable(username)
+      const hash = await changes.hashed(password)
+      await changes.change(
+        username,
+        by,
+        ({ filters: { require_password_change: _done, ...filters }, ...user }) => ({
+          ...{ ...user, filters, password: hash, last_password_change: now() },
+        }),
+      )
     },
     async addKey(username, line, by) {
       const key = readKey(line)
-      await change(username, by, (user) => {
+      await changes.change(username, by, (user) => {
         const others = (user.public_keys ?? []).filter((one) => one.split(' ')[1] !== key.text.split(' ')[1])
         return {
           ...user,
@@ -124,15 +127,15 @@ export function createUserManager(options: UserManagerOptions): UserManager {
     async removeKey(username, key, by) {
       const isMeant = (line: string): boolean =>
         line === key || line.split(' ')[1] === key.split(' ')[1] || readKey(line).fingerprint === key
-      if (!(existing(username).public_keys ?? []).some(isMeant))
+      if (!(changes.existing(username).public_keys ?? []).some(isMeant))
         throw new AccountError('not-found', `"${username}" has no such key`)
-      await change(username, by, (user) => ({
+      await changes.change(username, by, (user) => ({
         ...user,
         public_keys: (user.public_keys ?? []).filter((line) => !isMeant(line)),
       }))
     },
     async addTotp(username, kindName, by) {
-      const { filters } = existing(username)
+      const { filters } = changes.existing(username)
       if (filters.totp_config?.enabled === true)
         throw new AccountError('exists', `"${username}" has a second factor already; remove it first`)
       const kind = options.totpKinds.find(({ name }) => kindName === '' || name === kindName)
@@ -141,24 +144,27 @@ export function createUserManager(options: UserManagerOptions): UserManager {
       const secret = newTotpSecret()
       const sealed = await options.secrets.seal(secret, username)
       const totp = { enabled: true, config_name: kind.name, secret: sealed, protocols: ['SSH'] }
-      await change(username, by, (user) => ({ ...user, filters: { ...user.filters, totp_config: totp } }))
+      await changes.change(username, by, (user) => ({
+        ...user,
+        filters: { ...user.filters, totp_config: totp },
+      }))
       return { secret, uri: totpUri(username, secret, kind) }
     },
     async removeTotp(username, by) {
-      if (existing(username).filters.totp_config === undefined)
+      if (changes.existing(username).filters.totp_config === undefined)
         throw new AccountError('not-found', `"${username}" has no second factor`)
-      await change(username, by, ({ filters: { totp_config: _gone, ...filters }, ...user }) => ({
+      await changes.change(username, by, ({ filters: { totp_config: _gone, ...filters }, ...user }) => ({
         ...{ ...user, filters },
       }))
     },
     async setStatus(username, status, by) {
-      await change(username, by, (user) => ({ ...user, status }))
+      await changes.change(username, by, (user) => ({ ...user, status }))
     },
     async remove(username, by) {
-      const user = existing(username)
-      requireChangeable(username)
+      const user = changes.existing(username)
+      changes.requireChangeable(username)
       await store.removeUser(username)
-      await tell({ action: 'delete', type: 'user', name: username, data: withoutSecrets(user) }, by)
+      await changes.tell({ action: 'delete', type: 'user', name: username, data: withoutSecrets(user) }, by)
     },
   }
 }
