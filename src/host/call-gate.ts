@@ -12,6 +12,8 @@ export interface CallGateOptions {
   readonly clock: Clock
   /** Told after each call that reached the plugin. */
   readonly onEnd: (call: EndedCall) => void
+  /** Told of each call that never did, because too many were there before it or nobody waited any more. */
+  readonly onTurnedAway: (why: PluginErrorCode) => void
 }
 
 /** A call that is over. */
@@ -34,7 +36,7 @@ export interface CallGate {
 
 /** Creates a gate. First come, first served. */
 export function createCallGate(options: CallGateOptions): CallGate {
-  const { name, atOnce, inLine, timeoutMs, clock, onEnd } = options
+  const { name, atOnce, inLine, timeoutMs, clock, onEnd, onTurnedAway } = options
   const line = new Set<Waiting>()
   let running = 0
   let closed: PluginError | undefined
@@ -65,12 +67,17 @@ export function createCallGate(options: CallGateOptions): CallGate {
         running += 1
         return run(call, task)
       }
-      if (line.size >= inLine)
-        throw new PluginError(
-          'overloaded',
-          `"${name}" has ${inLine} calls in line, as many as limits.queue allows`,
-        )
-      await turn({ line, timeoutMs, clock, signal: call.options?.signal, name })
+      try {
+        if (line.size >= inLine)
+          throw new PluginError(
+            'overloaded',
+            `"${name}" has ${inLine} calls in line, as many as limits.queue allows`,
+          )
+        await turn({ line, timeoutMs, clock, signal: call.options?.signal, name })
+      } catch (error) {
+        onTurnedAway(error instanceof PluginError ? error.code : 'failed')
+        throw error
+      }
       return run(call, task)
     },
     get running() {

@@ -17,6 +17,10 @@ export function createInstanceMeters(meter: Meter, instance: string, slot: SlotN
     start(outcome: string): void {
       meter.add('sftpgo_plugin_starts_total', 1, { instance, outcome })
     },
+    /** A call that never reached the plugin. */
+    turnedAway(outcome: string): void {
+      meter.add('sftpgo_plugin_calls_total', 1, { slot, outcome })
+    },
     call({ outcome, tookMs }: EndedCall): void {
       meter.add('sftpgo_plugin_calls_total', 1, { slot, outcome })
       meter.observe('sftpgo_plugin_call_seconds', tookMs / 1000, { slot })

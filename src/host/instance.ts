@@ -247,6 +247,7 @@ export class Instance<N extends SlotName = SlotName> {
     this.#gate = createCallGate({
       ...{ name, clock, timeoutMs, atOnce: limits?.calls ?? 64, inLine: limits?.queue ?? 1024 },
       onEnd: (call) => this.#noteCall(call),
+      onTurnedAway: (why) => this.#meters.turnedAway(why),
     })
     this.#tally.startOver()
     this.#unable = undefined

@@ -161,6 +161,8 @@ describe('a plugin that takes ten seconds for each answer (F-9)', () => {
     )
     const refused = outcomes.filter(({ code, tookMs }) => code === 'overloaded' && tookMs < 1000)
     expect(refused.length).toBe(200 - 24)
+    const counted = counts.of('sftpgo_plugin_calls_total').map(({ labels }) => labels['outcome'])
+    expect(counted.filter((outcome) => outcome === 'overloaded').length).toBeGreaterThanOrEqual(200 - 24)
     expect(outcomes.filter(({ code }) => code === 'answered')).toEqual([])
     expect(Math.max(...outcomes.map(({ tookMs }) => tookMs))).toBeLessThan(5000)
   })
