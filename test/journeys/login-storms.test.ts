@@ -31,7 +31,7 @@ describe.skipIf(!linux)(`${rate} logins a second (needs Linux)`, { timeout }, ()
     using place = preparePlace({})
     await using server = await startServerProcess(place.config)
     const figures = await measureFlood(server, place.key)
-    expect(figures.refusals.length / (figures.tookMs / 1000)).toBeGreaterThan(rate / 4)
+    if (share > 0) expect(figures.refusals.length / (figures.tookMs / 1000)).toBeGreaterThan(0.95 * rate)
     recordFlood(`${rate} wrong passwords a second`, figures)
   })
 
@@ -117,10 +117,10 @@ async function measureFlood(server: ServerProcess, key: Buffer): Promise<Flood> 
   await delay(rampMs)
   const [from, since] = [all.length, performance.now()]
   const first = await statTimes(sftp, forMs / 2)
-  const middle = residentMiB(server)
+  const middle = await leastResidentMiB(server)
   const times = [...first, ...(await statTimes(sftp, forMs / 2))]
-  const grownMiB = residentMiB(server) - middle
-  const tookMs = performance.now() - since
+  const [heard, tookMs] = [all.length, performance.now() - since]
+  const grownMiB = (await leastResidentMiB(server)) - middle
   flood.kill('SIGKILL')
   client.end()
   const bound = Math.max(size.p99, 2 * quantile(base, 0.99))
@@ -128,7 +128,7 @@ async function measureFlood(server: ServerProcess, key: Buffer): Promise<Flood> 
   expect(p50).toBeLessThan(size.p50)
   expect(p99).toBeLessThan(bound)
   expect(grownMiB).toBeLessThan(size.grownMiB)
-  return { all, refusals: all.slice(from), tookMs, stat: { p50, p99, bound }, grownMiB }
+  return { all, refusals: all.slice(from, heard), tookMs, stat: { p50, p99, bound }, grownMiB }
 }
 
 function recordFlood(proof: string, { refusals, tookMs, stat, grownMiB }: Flood): void {
@@ -196,6 +196,16 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo // it listens on TCP
   server.close()
   return port
+}
+
+/** Between two hashes: each takes 64 MiB for as long as it is computed. */
+async function leastResidentMiB(server: ServerProcess): Promise<number> {
+  let least = Infinity
+  for (let n = 0; n < 40; n++) {
+    least = Math.min(least, residentMiB(server))
+    await delay(20)
+  }
+  return least
 }
 
 function residentMiB({ process: { pid } }: ServerProcess): number {
