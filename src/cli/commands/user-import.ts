@@ -75,8 +75,12 @@ function printReport({ users, groups, folders, addressRules, notCarriedOver }: I
     for (const warning of warnings) print(`           ! cannot log in yet: ${warning}`)
     for (const field of fields) print(`           - not carried over: ${field}`)
   }
+  const skipped = users.filter(({ result }) => result === 'skipped').length
   print(
-    `${users.length} users, ${groups.length} groups, ${folders.length} folders, ${addressRules} address rules`,
+    [
+      `${users.length - skipped} users${skipped > 0 ? ` (${skipped} skipped)` : ''}`,
+      ...[`${groups.length} groups`, `${folders.length} folders`, `${addressRules} address rules`],
+    ].join(', '),
   )
   for (const section of notCarriedOver) print(`not carried over: ${section}`)
 }
