@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import { PluginError } from '../base/errors.ts'
+import { quoted } from '../wire/handshake.ts'
 import type { ExitReport } from './launch.ts'
 
 /** The first line of a stream, waited for at most once. */
@@ -29,13 +30,8 @@ type Outcome =
 
 /** Begins to read. `onRest` is called once, with what came after the line; from then on the stream is the caller's. */
 export function readFirstLine(stream: Readable, onRest: (rest: Buffer) => void): FirstLine {
-  const outcome = outcomeOf(stream, onRest)
-  return { within: (wait) => waitFor(outcome, wait) }
-}
-
-function outcomeOf(stream: Readable, onRest: (rest: Buffer) => void): Promise<Outcome> {
-  return new Promise((resolve) => {
-    let held: Buffer = Buffer.alloc(0)
+  let held: Buffer = Buffer.alloc(0)
+  const outcome = new Promise<Outcome>((resolve) => {
     const finish = (outcome: Outcome, rest: Buffer): void => {
       stream.off('data', take)
       stream.off('end', close)
@@ -59,9 +55,10 @@ function outcomeOf(stream: Readable, onRest: (rest: Buffer) => void): Promise<Ou
     stream.once('end', close)
     stream.once('close', close)
   })
+  return { within: (wait) => waitFor(outcome, () => held.toString('utf8'), wait) }
 }
 
-async function waitFor(outcome: Promise<Outcome>, wait: FirstLineWait): Promise<string> {
+async function waitFor(outcome: Promise<Outcome>, begun: () => string, wait: FirstLineWait): Promise<string> {
   const { name, timeoutMs, startTimeoutMs, signal, clock, exited, tail } = wait
   let stop = (): void => {}
   const ended = new Promise<'timeout' | 'stopped'>((resolve) => {
@@ -76,7 +73,7 @@ async function waitFor(outcome: Promise<Outcome>, wait: FirstLineWait): Promise<
   })
   try {
     const first = await Promise.race([outcome, exited.then(() => 'exited' as const), ended])
-    if (first === 'timeout') throw timeout(name, startTimeoutMs, tail())
+    if (first === 'timeout') throw timeout(name, startTimeoutMs, begun(), tail())
     if (first === 'stopped') throw new PluginError('stopped', `"${name}" was stopped while it started`)
     // An exit may be noticed before the last bytes: `exited` comes after them, so `outcome` is decided by now.
     const result = first === 'exited' ? await outcome : first
@@ -89,10 +86,11 @@ async function waitFor(outcome: Promise<Outcome>, wait: FirstLineWait): Promise<
   }
 }
 
-function timeout(name: string, startTimeoutMs: number, tail: string): PluginError {
+function timeout(name: string, startTimeoutMs: number, begun: string, tail: string): PluginError {
+  const half = begun === '' ? '' : `, only ${quoted(begun)} and no end of it`
   return new PluginError(
     'start-timeout',
-    `"${name}" printed no first line within ${startTimeoutMs / 1000} seconds; it is no plugin, or plugin_host.start_timeout is too short${said(tail)}`,
+    `"${name}" printed no first line within ${startTimeoutMs / 1000} seconds${half}; it is no plugin, or plugin_host.start_timeout is too short${said(tail)}`,
   )
 }
 

@@ -141,6 +141,6 @@ function bad(message: string, cause?: unknown): PluginError {
 }
 
 /** Shortened and escaped: a plugin's text goes into logs and terminals. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text)
 }

@@ -14,7 +14,11 @@ const here = { address: '127.0.0.1', protocol: 'SSH' }
 /** The plugins that never become ready: what the state says, and how soon. */
 const failures: readonly (readonly [mode: string, code: PluginErrorCode, says: RegExp])[] = [
   ['silent', 'start-timeout', /"it" printed no first line within 0.7 seconds/],
-  ['half-line', 'start-timeout', /printed no first line/],
+  [
+    'half-line',
+    'start-timeout',
+    /printed no first line within 0\.7 seconds, only "1\|1\|unix\|\/tmp\/x" and no end of it/,
+  ],
   [
     'wrong-line',
     'bad-handshake',
