@@ -167,6 +167,8 @@ describe('commands that ask a running server about its plugins', () => {
     const { pid } = it.host.status()
     expect((await it.command('plugin', 'restart', 'polite')).out).toMatch(/polite: ready/)
     expect(it.host.status().pid).not.toBe(pid)
+    const again = await it.command('plugin', 'restart', 'polite', '--json')
+    expect(JSON.parse(again.out)).toMatchObject({ name: 'polite', state: 'ready' })
     const logs = await it.command('plugin', 'logs', 'polite', '--level', 'info')
     expect(logs.code).toBe(0)
     for (const words of ['restart', 'why', 'logs'])
