@@ -7,6 +7,7 @@ require (
 	github.com/hashicorp/go-plugin v1.8.0
 	github.com/sftpgo/sdk v0.1.9
 	google.golang.org/grpc v1.67.1
+	google.golang.org/protobuf v1.36.6
 )
 
 require (
@@ -20,5 +21,4 @@ require (
 	golang.org/x/sys v0.31.0 // indirect
 	golang.org/x/text v0.23.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20241007155032-5fefd90f89a9 // indirect
-	google.golang.org/protobuf v1.36.6 // indirect
 )
