@@ -51,7 +51,7 @@ describe.skipIf('missing' in built)(`a plugin in Go that uses the broker${reason
       const cmd = join(folder, 'broker')
       const entry = { name: 'go', type: 'ipfilter', cmd, args: [], envPrefix: 'none', autoMtls } as const
       const sha256sum = digestOf(readFileSync(cmd))
-      await using it = await openTestHost([{ ...entry, sha256sum, callTimeoutMs: 9_000 }], {
+      await using it = await openTestHost([{ ...entry, sha256sum, callTimeoutMs: 30_000 }], {
         allowPlaintext: true,
       })
       await it.host.settled()
