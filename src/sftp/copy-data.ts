@@ -10,6 +10,8 @@ export interface CopyOptions {
   readonly intoPosition: number
   /** Bytes; undefined means to the end of the source. */
   readonly length: number | undefined
+  /** Whether nobody waits for the end any more. */
+  readonly givenUp: () => boolean
 }
 
 /** Copies in pieces, giving way to others between them. Throws `end-of-file` when the source is too short. */
@@ -19,6 +21,7 @@ export async function copyData({
   fromPosition,
   intoPosition,
   length,
+  givenUp,
 }: CopyOptions): Promise<void> {
   await refuseSameFile(from, into)
   const piece = Buffer.allocUnsafe(Math.min(maxDataBytes, length ?? maxDataBytes))
@@ -33,6 +36,8 @@ export async function copyData({
     await into.write([piece.subarray(0, read)], intoPosition + copied)
     copied += read
     await new Promise(setImmediate)
+    // A file may be a hole of many terabytes: without this, whoever asks and leaves fills the disk.
+    if (givenUp()) throw new FileError('interrupted', 'Cannot go on copying: the session is over')
   }
 }
 

@@ -1,13 +1,16 @@
+import { statSync, truncateSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { virtualPath } from '../../src/base/virtual-path.ts'
 import { createMemoryUsageLedger } from '../../src/files/usage-ledger.ts'
 import { peopleFor } from '../../src/sftp/people.ts'
+import { openLocalBackend } from '../../src/storage/local.ts'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
 import { eachPlace } from '../helpers/places.ts'
+import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 import { filesOn, homeOn } from '../helpers/user-files.ts'
-import { get, init, namesOf, put, raw, SftpPeer, stringsOf, u32, u64 } from '../helpers/sftp-peer.ts'
+import { get, init, namesOf, packet, put, raw, SftpPeer, stringsOf, u32, u64 } from '../helpers/sftp-peer.ts'
 
-const [READ, WRITE, CREATE, TRUNCATE] = [1, 2, 8, 16]
+const [READ, WRITE, APPEND, CREATE, TRUNCATE] = [1, 2, 4, 8, 16]
 
 /** The names of the extensions that a session announces. */
 async function announced(peer: SftpPeer): Promise<string[]> {
@@ -108,6 +111,22 @@ eachPlace('extensions', (place) => {
     expect((await get(peer, '/target')).subarray(50).equals(content)).toBe(true)
   })
 
+  it('C-85 copies to the end of what was opened to append, and never onto a second name of the source', async () => {
+    await using peer = await greeted()
+    await put(peer, '/source', '0123456789')
+    await put(peer, '/log', 'log:')
+    expect(await peer.status(200, 'hardlink@openssh.com', '/source', '/second')).toBe(0)
+    const [source, log] = [await peer.open('/source', READ), await peer.open('/log', WRITE | APPEND)]
+    const second = await peer.open('/second', WRITE)
+    const copy = (to: Buffer): Promise<number> =>
+      peer.status(200, 'copy-data', source, u64(2), u64(3), to, u64(0))
+    expect(await copy(log)).toBe(0)
+    expect(await copy(second)).toBe(4)
+    expect(await peer.status(4, log)).toBe(0)
+    expect((await get(peer, '/log')).toString()).toBe('log:234')
+    expect((await get(peer, '/source')).toString()).toBe('0123456789')
+  })
+
   it('C-85 counts copied bytes in the quota', async () => {
     const counter = createMemoryUsageLedger().user('ada')
     const home = homeOn(place.backend(), { counter, limits: { size: 15_000, files: 0 } })
@@ -193,5 +212,24 @@ describe('attributes from hostile clients', () => {
     expect(await peer.status(9, '/f', raw(pair), '__proto__', 'polluted')).toBe(0)
     expect(Object.prototype).not.toHaveProperty('polluted')
     expect(virtualPath('/f')).toBe('/f')
+  })
+})
+
+describe('a copy that takes hours', () => {
+  it('C-85 ends with the session', async () => {
+    using directory = temporaryDirectory()
+    const holeBytes = 2 ** 40
+    writeFileSync(directory.file('hole'), '')
+    truncateSync(directory.file('hole'), holeBytes)
+    const backend = openLocalBackend({ root: directory.path })
+    const peer = await SftpPeer.greeted(filesOn(backend, { policy: { uploadMode: 0 } }))
+    const [hole, copy] = [await peer.open('/hole', READ), await peer.open('/copy', WRITE | CREATE)]
+    peer.send(packet(200, u32(1), 'copy-data', hole, u64(0), u64(0), copy, u64(0)))
+    const copied = (): number => statSync(directory.file('copy')).size
+    await expect.poll(copied).toBeGreaterThan(0)
+    peer.vanish()
+    expect(await peer.session.ended).toBe('stream-closed')
+    expect(copied()).toBeLessThan(holeBytes)
+    await backend.close()
   })
 })

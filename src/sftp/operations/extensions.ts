@@ -138,6 +138,7 @@ export const copyDataOperation: Operation = {
           fromPosition,
           intoPosition,
           length: length === 0 ? undefined : length,
+          givenUp: () => conversation.over,
         }).then(done),
     }
   },

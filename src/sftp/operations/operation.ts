@@ -28,6 +28,8 @@ export interface Conversation {
   readonly symlinkOrder: 'target-first' | 'link-first'
   readonly readOnly: boolean
   readonly mostHandles: number
+  /** Nobody waits for an answer any more: what takes long ends. */
+  readonly over: boolean
   /** Gives what was opened a handle; what was opened for a session that is over is ended at once. */
   keepFile(path: VirtualPath, transfer: OpenTransfer, can: OpenedFor): Reply
   keepDirectory(path: VirtualPath, listing: UserListing): Reply
