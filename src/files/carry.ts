@@ -1,7 +1,7 @@
 import type { FileAttributes } from '../base/file.ts'
 import { FileError } from '../base/errors.ts'
 import { childOf } from '../base/virtual-path.ts'
-import type { OpenFile } from '../storage/backend.ts'
+import { copyRange } from './copy-range.ts'
 import type { Desk } from './desk.ts'
 import { beginHiddenPart } from './hidden-part.ts'
 import type { Place } from './mounts.ts'
@@ -61,7 +61,7 @@ async function copyFile(desk: Desk, from: Place, to: Place, moved: FileAttribute
     try {
       const target = await to.mount.backend.open(hidden.part, { ...making, mode: moved.mode })
       try {
-        await copyBytes(source, target)
+        await copyRange(source, target, 0)
         const { accessTime, modifyTime } = moved
         await target.change({ mode: moved.mode, times: { accessTime, modifyTime } })
         if (desk.policy.durable) await target.sync()
@@ -75,17 +75,6 @@ async function copyFile(desk: Desk, from: Place, to: Place, moved: FileAttribute
   } catch (error) {
     await hidden.discard()
     throw error
-  }
-}
-
-async function copyBytes(source: OpenFile, target: OpenFile): Promise<void> {
-  const piece = Buffer.allocUnsafe(256 * 1024)
-  for (let position = 0; ;) {
-    const read = await source.read(piece, position)
-    if (read === 0) return
-    await target.write([piece.subarray(0, read)], position)
-    position += read
-    await new Promise(setImmediate)
   }
 }
 

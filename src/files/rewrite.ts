@@ -1,6 +1,7 @@
 import type { AttributeChange, FileAttributes } from '../base/file.ts'
 import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import type { OpenFile } from '../storage/backend.ts'
+import { copyRange } from './copy-range.ts'
 import type { HiddenPart } from './hidden-part.ts'
 
 /** A hidden file, opened, that takes the place of the one being rewritten. */
@@ -21,7 +22,6 @@ export interface Rewrite extends OpenFile {
 const mostCopied = 64 * 1024 * 1024
 /** A hole of this size is a client whose writes overtake each other; a larger one writes here and there. */
 const mostHole = 4 * 1024 * 1024
-const copyBytes = 256 * 1024
 
 /**
  * Wraps `old` so that writing it anew from its beginning happens in a hidden file, and the old content stays until the
@@ -130,27 +130,32 @@ export function createRewrite(old: OpenFile, beginPart: () => Soon<OpenPart>): R
     const { file } = part
     asked = { ...asked, ...others }
     if (size === undefined) return file.change(others)
-    return whenReady(size > end && !sized ? fill(file, size) : undefined, () =>
-      whenReady(file.change(change), () => {
+    return whenReady(size > end && !sized ? keep(file, size) : undefined, () => {
+      if (part === undefined) return old.change(change)
+      return whenReady(file.change(change), () => {
         end = size
         sized = true
-      }),
-    )
+      })
+    })
   }
 
   /** What follows the part is kept: copied behind it, or the part is written over the beginning of the old file. */
   function settle(): Soon<void> {
     if (part === undefined || sized) return undefined
     const { file } = part
-    return whenReady(old.attributes(), ({ size }) => {
-      if (size <= end) return undefined
-      return size - end <= mostCopied ? fill(file, size) : giveUpPart()
-    })
+    return whenReady(old.attributes(), ({ size }) => (size <= end ? undefined : keep(file, size)))
+  }
+
+  /** Keeps the old content up to `to` behind the part, or goes on in place where that is much. */
+  function keep(file: OpenFile, to: number): Soon<void> {
+    return whenReady(old.attributes(), ({ size }) =>
+      Math.min(size, to) - end <= mostCopied ? fill(file, to) : giveUpPart(),
+    )
   }
 
   /** Takes old content over into the part, up to `to`; beyond the old file there is a hole. */
   async function fill(file: OpenFile, to: number): Promise<void> {
-    if (!sized) await copy(old, file, end, to)
+    if (!sized) await copyRange(old, file, end, to)
     end = Math.max(end, to)
   }
 
@@ -159,21 +164,11 @@ export function createRewrite(old: OpenFile, beginPart: () => Soon<OpenPart>): R
     inPlace = true
     if (part === undefined) return
     const { file, hidden } = part
-    await copy(file, old, 0, end)
+    await copyRange(file, old, 0, end)
     await old.change({ ...asked, ...(sized ? { size: end } : {}) })
     part = undefined
     await file.close()
     await hidden.discard()
-  }
-}
-
-async function copy(from: OpenFile, to: OpenFile, start: number, end: number): Promise<void> {
-  const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(copyBytes, end - start)))
-  for (let position = start; position < end;) {
-    const length = await from.read(buffer.subarray(0, Math.min(buffer.length, end - position)), position)
-    if (length === 0) return
-    await to.write([buffer.subarray(0, length)], position)
-    position += length
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { virtualPath } from '../../src/base/virtual-path.ts'
 import { createActiveUploads } from '../../src/files/active-uploads.ts'
@@ -10,6 +10,7 @@ import { eachPlace } from '../helpers/places.ts'
 import {
   attributesOf,
   attrs,
+  dataOf,
   get,
   listAll,
   namesOf,
@@ -131,6 +132,25 @@ eachPlace('uploads', (place) => {
       expect(await peer.status(6, handle, u64(0), 'THE')).toBe(0)
       expect((await get(other, '/f')).toString()).toBe('THE new version')
       expect(await peer.status(4, handle)).toBe(0)
+    })
+
+    it('copies no mountain of old content behind what was rewritten', async () => {
+      using directory = temporaryDirectory()
+      writeFileSync(directory.file('huge'), '')
+      truncateSync(directory.file('huge'), 2 ** 40)
+      const backend = openLocalBackend({ root: directory.path })
+      await using peer = await SftpPeer.greeted(filesOn(backend))
+      const handle = await peer.open('/huge', rewriting)
+      expect(await peer.status(6, handle, u64(0), 'new')).toBe(0)
+      expect(await peer.status(10, handle, attrs({ size: 2 ** 40 + 5 }))).toBe(0)
+      expect(readdirSync(directory.path)).toEqual(['huge'])
+      expect(await peer.status(6, handle, u64(3), '!')).toBe(0)
+      expect(await peer.status(4, handle)).toBe(0)
+      expect(dataOf(await peer.request(5, await peer.open('/huge', READ), u64(0), u32(5)))).toEqual(
+        Buffer.from('new!\0'),
+      )
+      expect(statSync(directory.file('huge')).size).toBe(2 ** 40 + 5)
+      await backend.close()
     })
 
     it('goes over to writing in place when a write is far away', async () => {
