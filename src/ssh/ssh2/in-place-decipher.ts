@@ -10,7 +10,7 @@ const leastPadding = 4
 /**
  * Opens packets where they were received, in the place of the library's own class, which copies each packet that
  * comes in two reads into new memory: half of an upload's bytes, and marking and sweeping them was a fifth of its CPU
- * (docs/decisions/044-packets-in-place.md). As long as reads lie one behind the other, nothing is copied.
+ * (docs/decisions/045-packets-in-place.md). As long as reads lie one behind the other, nothing is copied.
  */
 export class InPlaceDecipher implements PrivateDecipher {
   inSeqno: number
