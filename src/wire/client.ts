@@ -1,4 +1,3 @@
-import { constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { deadline } from '../base/deadline.ts'
@@ -9,10 +8,10 @@ import { GRPCControllerDefinition } from '../gen/plugin/controller.ts'
 import { GRPCStdioDefinition, StdioData_Channel } from '../gen/plugin/stdio.ts'
 import { GRPCBrokerDefinition } from '../gen/plugin/broker.ts'
 import { decodeReply } from './codec.ts'
-import { exchange, headersOf, openStream, type AnswerRoom } from './exchange.ts'
-import { FrameReader, frameOf } from './framing.ts'
+import { blockOfCall, exchange, type AnswerRoom, type Question } from './exchange.ts'
+import { readStream } from './incoming.ts'
 import type { PluginAddress } from './handshake.ts'
-import { keepReading } from './keep-reading.ts'
+import type { Http2Connection } from './http2/connection.ts'
 import type { CallOptions, Caller, MethodDescription, ServiceDescription } from './service.ts'
 import { connectError, openSession, type MutualTls, type OpenSession } from './session.ts'
 
@@ -78,36 +77,25 @@ export async function openChannel(options: ChannelOptions): Promise<Channel> {
 export class Channel {
   /** Resolves when the connection has ended, whoever ended it. */
   readonly closed: Promise<void>
-  readonly #session: ClientHttp2Session
+  readonly #connection: Http2Connection
   readonly #socket: Socket
   readonly #options: ChannelOptions
-  readonly #streams = new Set<ClientHttp2Stream>()
   readonly #room: AnswerRoom
   #lastError: Error | undefined
   #reason: PluginError | undefined
 
-  constructor({ session, socket }: OpenSession, options: ChannelOptions) {
-    this.#session = session
+  constructor({ connection, socket }: OpenSession, options: ChannelOptions) {
+    this.#connection = connection
     this.#socket = socket
     this.#options = options
     this.#room = { leftBytes: options.maxHeldBytes ?? 64 << 20 }
-    const noteError = (error: Error): void => void (this.#lastError ??= error)
-    session.on('error', noteError)
-    socket.on('error', noteError)
-    if (socket instanceof TLSSocket) keepReading(socket)
-    // The socket's word counts: a session that the other side ended while it began never says that it closed.
-    this.closed = new Promise((resolve) => {
-      session.once('close', resolve)
-      socket.once('close', () => {
-        session.destroy()
-        resolve()
-      })
-    })
+    socket.on('error', (error) => (this.#lastError ??= error))
+    this.closed = new Promise((resolve) => void socket.once('close', () => resolve()))
   }
 
   /** Whether calls can be made now. */
   get isOpen(): boolean {
-    return !this.#session.closed && !this.#session.destroyed
+    return this.#connection.isOpen
   }
 
   /** As in `TLSv1.3`; undefined in plaintext. */
@@ -117,7 +105,7 @@ export class Channel {
 
   /** Why the connection ended, when its socket said so. */
   get lastError(): Error | undefined {
-    return this.#lastError
+    return this.#lastError ?? this.#connection.fault
   }
 
   /** The asking end of a service of this plugin. */
@@ -187,48 +175,39 @@ export class Channel {
   /** Ends the connection. Calls under way fail with `reason`, or else with code `exited`. */
   async close(reason?: PluginError): Promise<void> {
     this.#reason ??= reason
-    // A stream that is not cancelled would go on swallowing what the plugin prints.
-    for (const stream of this.#streams) stream.close(constants.NGHTTP2_CANCEL)
-    this.#session.destroy()
-    this.#socket.destroy()
+    this.#connection.destroy()
     await this.closed
   }
 
   #call(service: ServiceDescription, method: MethodDescription, options: CallerOptions) {
     const path = `/${service.fullName}/${method.name}`
-    const { around } = options
+    const { around, timeoutMs } = options
+    const usual = { path, timeoutMs, block: blockOfCall({ path, timeoutMs }) }
     const ask = (request: unknown, call?: CallOptions): Promise<unknown> =>
-      this.#ask(path, method, request, call, options)
+      this.#ask(usual, method, request, call)
     if (around === undefined) return ask
     return (request: unknown, call?: CallOptions) =>
       around({ service: service.fullName, method: method.name, options: call }, () => ask(request, call))
   }
 
   async #ask(
-    path: string,
+    usual: Pick<Question, 'path' | 'timeoutMs' | 'block'>,
     method: MethodDescription,
     request: unknown,
     call: CallOptions | undefined,
-    { timeoutMs }: CallerOptions,
   ): Promise<unknown> {
     const message = method.requestType.encode(request).finish()
     const { maxRequestBytes = 64 << 20, maxReplyBytes = defaultReplyBytes } = this.#options
     if (message.length > maxRequestBytes) {
       throw new PluginError('too-large', `A question of ${message.length} bytes is above ${maxRequestBytes}`)
     }
+    const { path } = usual
+    const timeoutMs = call?.timeoutMs ?? usual.timeoutMs
+    const alike = timeoutMs === usual.timeoutMs && call?.metadata === undefined
+    const block = alike ? usual.block : blockOfCall({ path, timeoutMs, metadata: call?.metadata })
     try {
-      const question = {
-        path,
-        message,
-        limitBytes: maxReplyBytes,
-        room: this.#room,
-        timeoutMs: call?.timeoutMs ?? timeoutMs,
-      }
-      const answer = await exchange(this.#session, {
-        ...question,
-        signal: call?.signal,
-        metadata: call?.metadata,
-      })
+      const question = { path, block, message, limitBytes: maxReplyBytes, room: this.#room, timeoutMs }
+      const answer = await exchange(this.#connection, { ...question, signal: call?.signal })
       return decodeReply(method, answer)
     } catch (error) {
       // A connection that we ended ourselves has a better reason than "ended".
@@ -238,39 +217,17 @@ export class Channel {
     }
   }
 
-  async *#stream(service: ServiceDescription, method: MethodDescription, request?: Uint8Array) {
-    const path = `/${service.fullName}/${method.name}`
-    const stream = openStream(this.#session, headersOf({ path }))
-    if (stream instanceof PluginError) return
-    this.#streams.add(stream)
-    stream.on('error', () => {})
-    if (request === undefined) stream.write(Buffer.alloc(0))
-    else stream.end(frameOf(request))
-    try {
-      yield* messagesOf(stream, this.#options.maxReplyBytes ?? defaultReplyBytes)
-    } finally {
-      this.#streams.delete(stream)
-      if (!stream.closed) stream.close(constants.NGHTTP2_CANCEL)
-    }
+  #stream(service: ServiceDescription, method: MethodDescription, request?: Uint8Array) {
+    const block = blockOfCall({ path: `/${service.fullName}/${method.name}` })
+    return readStream(this.#connection, block, {
+      request,
+      limitBytes: this.#options.maxReplyBytes ?? defaultReplyBytes,
+    })
   }
 }
 
 /** Plugins of Go may answer with more than the four megabytes that gRPC libraries take by default. */
 const defaultReplyBytes = 16 << 20
-
-/** The messages of a stream, as long as it lives: how it ended makes no difference to who reads it. */
-async function* messagesOf(
-  stream: ClientHttp2Stream,
-  limitBytes: number,
-): AsyncGenerator<Buffer, void, void> {
-  const reader = new FrameReader(limitBytes)
-  const chunks: AsyncIterator<Buffer> = stream[Symbol.asyncIterator]()
-  for (;;) {
-    const next = await chunks.next().catch(() => ({ done: true, value: undefined }))
-    if (next.done === true || next.value === undefined) return
-    yield* reader.push(next.value)
-  }
-}
 
 /** The plugin refuses our certificate only after our side of the handshake is done: the first answer tells. */
 function firstAnswerError(error: unknown, socketError: Error | undefined, secured: boolean): unknown {

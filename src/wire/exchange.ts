@@ -1,26 +1,23 @@
-import {
-  constants,
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  type IncomingHttpHeaders,
-  type IncomingHttpStatusHeader,
-  type OutgoingHttpHeaders,
-} from 'node:http2'
 import { PluginError } from '../base/errors.ts'
 import { FrameReader, frameOf } from './framing.ts'
+import type { Http2Connection } from './http2/connection.ts'
+import { reasons } from './http2/frames.ts'
+import { blockOf, type Fields } from './http2/hpack.ts'
+import type { Stream, StreamEnd, StreamReader } from './http2/stream.ts'
 import { errorOf, status } from './status.ts'
 
 /** One question to a plugin. */
 export interface Question {
   /** `/package.Service/Method` */
   readonly path: string
+  /** What `blockOfCall` made of the path and what else the question says of itself. */
+  readonly block: Buffer
   readonly message: Uint8Array
   readonly timeoutMs: number
   readonly limitBytes: number
   /** Shared with all other questions of the connection. */
   readonly room: AnswerRoom
   readonly signal?: AbortSignal | undefined
-  readonly metadata?: Readonly<Record<string, string>> | undefined
 }
 
 /** How much all answers under way may hold together. */
@@ -29,50 +26,42 @@ export interface AnswerRoom {
 }
 
 /** Asks one question and gives the bytes of the answer. Throws only `PluginError`. */
-export function exchange(session: ClientHttp2Session, question: Question): Promise<Buffer> {
+export function exchange(connection: Http2Connection, question: Question): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     if (question.signal?.aborted === true) return reject(cancelled(question.path))
-    const stream = openStream(session, headersOf(question))
-    if (stream instanceof PluginError) return reject(stream)
-    new Exchange(session, stream, question, resolve, reject).start()
+    if (!connection.isOpen) return reject(connectionEnded(connection.fault))
+    new Exchange(connection, question, resolve, reject).keepTime()
   })
 }
 
-/** A stream on the session, or why there is none. */
-export function openStream(
-  session: ClientHttp2Session,
-  headers: OutgoingHttpHeaders,
-): ClientHttp2Stream | PluginError {
-  if (session.destroyed || session.closed) return connectionEnded()
-  try {
-    return session.request(headers)
-  } catch (cause) {
-    return connectionEnded(cause)
-  }
+/** The fields that begin a call, ready to be sent: the same for each call that says the same of itself. */
+export function blockOfCall({ path, timeoutMs, metadata }: CallFields): Buffer {
+  const fields = new Map([
+    [':method', 'POST'],
+    [':scheme', 'http'],
+    [':path', path],
+    [':authority', 'localhost'],
+    ['content-type', 'application/grpc'],
+    ['te', 'trailers'],
+    ['user-agent', 'sftpgo-ts'],
+  ])
+  if (timeoutMs !== undefined) fields.set('grpc-timeout', `${Math.min(Math.ceil(timeoutMs), 99_999_999)}m`)
+  if (metadata !== undefined) addMetadata(fields, metadata)
+  return blockOf(fields)
 }
 
-/** The headers that every call has. */
-export function headersOf(question: Pick<Question, 'path' | 'metadata'> & { readonly timeoutMs?: number }) {
-  const { path, timeoutMs, metadata } = question
-  const headers: OutgoingHttpHeaders = {
-    ':method': 'POST',
-    ':path': path,
-    ':authority': 'localhost',
-    'content-type': 'application/grpc',
-    te: 'trailers',
-    'user-agent': 'sftpgo-ts',
-  }
-  if (timeoutMs !== undefined) headers['grpc-timeout'] = `${Math.min(Math.ceil(timeoutMs), 99_999_999)}m`
-  if (metadata !== undefined) addMetadata(headers, metadata)
-  return headers
+/** What a call says of itself. */
+export interface CallFields {
+  readonly path: string
+  readonly timeoutMs?: number
+  readonly metadata?: Readonly<Record<string, string>> | undefined
 }
 
-/** The status that ends a call, or undefined when `headers` has none. */
-export function statusIn(headers: IncomingHttpHeaders): { code: number; text: string } | undefined {
-  const field = headers['grpc-status']
-  if (typeof field !== 'string' || !/^\d{1,9}$/.test(field)) return undefined
-  const message = headers['grpc-message']
-  return { code: Number(field), text: typeof message === 'string' ? shownText(message) : '' }
+/** The status that ends a call, or undefined when `fields` have none. */
+export function statusIn(fields: Fields): { code: number; text: string } | undefined {
+  const field = fields.get('grpc-status')
+  if (field === undefined || !/^\d{1,9}$/.test(field)) return undefined
+  return { code: Number(field), text: shownText(fields.get('grpc-message') ?? '') }
 }
 
 /** The error of a call whose connection is no longer there. */
@@ -81,57 +70,51 @@ export function connectionEnded(cause?: unknown): PluginError {
 }
 
 /** The life of one unary call on its stream. A class because several events of the stream end it, and only once. */
-class Exchange {
-  readonly #session: ClientHttp2Session
-  readonly #stream: ClientHttp2Stream
+class Exchange implements StreamReader {
+  readonly #connection: Http2Connection
+  readonly #stream: Stream
   readonly #question: Question
   readonly #resolve: (answer: Buffer) => void
   readonly #reject: (error: PluginError) => void
   readonly #reader: FrameReader
   #timer: NodeJS.Timeout | undefined
   #answer: Buffer | undefined
-  #headers: (IncomingHttpHeaders & IncomingHttpStatusHeader) | undefined
-  #trailers: IncomingHttpHeaders | undefined
+  #fields: Fields | undefined
+  #trailers: Fields | undefined
   #settled = false
   #heldBytes = 0
 
   constructor(
-    session: ClientHttp2Session,
-    stream: ClientHttp2Stream,
+    connection: Http2Connection,
     question: Question,
     resolve: (answer: Buffer) => void,
     reject: (error: PluginError) => void,
   ) {
-    this.#session = session
-    this.#stream = stream
+    const { message, block, limitBytes } = question
+    this.#connection = connection
     this.#question = question
     this.#resolve = resolve
     this.#reject = reject
-    this.#reader = new FrameReader(question.limitBytes)
+    this.#reader = new FrameReader(limitBytes)
+    this.#stream = connection.open(block, this, frameOf(message))
   }
 
-  start(): void {
-    const { signal, timeoutMs, message } = this.#question
+  /** From now on the call ends when its time is over or nobody waits for it any more. */
+  keepTime(): void {
+    const { signal, timeoutMs } = this.#question
     this.#timer = setTimeout(this.#onDeadline, timeoutMs)
     signal?.addEventListener('abort', this.#onAbort, { once: true })
-    this.#stream
-      .on('response', (headers) => (this.#headers = headers))
-      .on('trailers', (trailers) => (this.#trailers = trailers))
-      .on('data', this.#onData)
-      .on('close', this.#onClose)
-      // 'close' follows and says the same.
-      .on('error', () => {})
-      .end(frameOf(message))
   }
 
-  readonly #onDeadline = (): void => {
-    const { path, timeoutMs } = this.#question
-    this.#abandon(new PluginError('deadline', `${quotedName(path)} did not answer within ${timeoutMs} ms`))
+  onFields(fields: Fields): void {
+    // "Go on" and the like come before the answer.
+    if (fields.get(':status')?.startsWith('1') === true) return
+    if (this.#fields === undefined) this.#fields = fields
+    else this.#trailers = fields
   }
 
-  readonly #onAbort = (): void => this.#abandon(cancelled(this.#question.path))
-
-  readonly #onData = (bytes: Buffer): void => {
+  onBytes(bytes: Buffer): void {
+    this.#connection.grant(this.#stream, bytes.length)
     if (this.#settled) return
     try {
       this.#hold(bytes.length)
@@ -141,6 +124,24 @@ class Exchange {
       this.#abandon(error as PluginError)
     }
   }
+
+  onEnd(end: StreamEnd): void {
+    if (this.#settled) return
+    const said = (this.#trailers && statusIn(this.#trailers)) ?? (this.#fields && statusIn(this.#fields))
+    if (said === undefined) return this.#settle(this.#statusMissing(end))
+    if (said.code !== status.ok) return this.#settle(errorOf(said, nameOf(this.#question.path)))
+    if (this.#answer === undefined || !this.#reader.isEmpty) {
+      return this.#settle(malformed(this.#question.path, 'no whole message'))
+    }
+    this.#settle(this.#answer)
+  }
+
+  readonly #onDeadline = (): void => {
+    const { path, timeoutMs } = this.#question
+    this.#abandon(new PluginError('deadline', `${quotedName(path)} did not answer within ${timeoutMs} ms`))
+  }
+
+  readonly #onAbort = (): void => this.#abandon(cancelled(this.#question.path))
 
   #hold(sizeBytes: number): void {
     const { room, path } = this.#question
@@ -155,31 +156,21 @@ class Exchange {
     this.#answer = message
   }
 
-  readonly #onClose = (): void => {
-    if (this.#settled) return
-    const said = (this.#trailers && statusIn(this.#trailers)) ?? (this.#headers && statusIn(this.#headers))
-    if (said === undefined) return this.#settle(this.#statusMissing())
-    if (said.code !== status.ok) return this.#settle(errorOf(said, nameOf(this.#question.path)))
-    if (this.#answer === undefined || !this.#reader.isEmpty) {
-      return this.#settle(malformed(this.#question.path, 'no whole message'))
-    }
-    this.#settle(this.#answer)
-  }
-
-  #statusMissing(): PluginError {
-    const http = this.#headers?.[':status']
-    if (http !== undefined && http !== 200) return malformed(this.#question.path, `HTTP status ${http}`)
-    if (this.#session.destroyed || this.#session.closed) return connectionEnded()
-    const { rstCode } = this.#stream
-    if (rstCode === constants.NGHTTP2_REFUSED_STREAM || rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) {
+  #statusMissing(end: StreamEnd): PluginError {
+    const http = this.#fields?.get(':status')
+    if (http !== undefined && http !== '200')
+      return malformed(this.#question.path, `HTTP status ${shownText(http)}`)
+    if (end.how === 'disconnected') return connectionEnded(this.#connection.fault)
+    const code = end.how === 'reset' ? end.code : reasons.none
+    if (code === reasons.refused || code === reasons.calm) {
       return new PluginError('overloaded', `${quotedName(this.#question.path)} was not taken by the plugin`)
     }
-    return malformed(this.#question.path, `no status (stream error ${rstCode})`)
+    return malformed(this.#question.path, `no status (stream error ${code})`)
   }
 
   #abandon(error: PluginError): void {
     this.#settle(error)
-    this.#stream.close(constants.NGHTTP2_CANCEL)
+    this.#connection.reset(this.#stream, reasons.cancel)
   }
 
   #settle(outcome: Buffer | PluginError): void {
@@ -211,10 +202,13 @@ function nameOf(path: string): string {
 }
 
 /** Header names and values have few letters; what does not fit is escaped, what cannot be a name is left out. */
-function addMetadata(headers: OutgoingHttpHeaders, metadata: Readonly<Record<string, string>>): void {
+function addMetadata(fields: Map<string, string>, metadata: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(metadata)) {
-    if (!/^[0-9a-z_.-]{1,64}$/.test(name) || name.startsWith('grpc-') || name in headers) continue
-    headers[name] = value.replace(/[^\x20-\x7e]|^ | $/gu, (letter) => encodeURIComponent(letter))
+    if (!/^[0-9a-z_.-]{1,64}$/.test(name) || name.startsWith('grpc-') || fields.has(name)) continue
+    fields.set(
+      name,
+      value.replace(/[^\x20-\x7e]|^ | $/gu, (letter) => encodeURIComponent(letter)),
+    )
   }
 }
 

@@ -1,32 +1,12 @@
 import { rmSync } from 'node:fs'
-import { createServer, type Socket } from 'node:net'
-import {
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerDuplexStream,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type UntypedHandleCall,
-  type sendUnaryData,
-} from '@grpc/grpc-js'
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import { answerStream, type Desk, type ServedMethod } from './answering.ts'
 import type { Identity } from './certificate.ts'
-import { strictReader } from './codec.ts'
 import type { PluginAddress } from './handshake.ts'
-import { keepReading } from './keep-reading.ts'
+import { Http2Connection } from './http2/connection.ts'
 import { listen, type ListenAddress } from './listen.ts'
-import type { Handlers, MethodDescription, ServiceDescription } from './service.ts'
-import { statusOf } from './status.ts'
-
-/** What a handler may know about the call it answers. */
-export interface ServerCall {
-  /** Fires when nobody waits for the answer any more. */
-  readonly signal: AbortSignal
-  /** What travelled beside the request; binary values are left out. */
-  readonly metadata: Readonly<Record<string, string>>
-  /** How long the caller waits, or undefined when it did not say. */
-  readonly remainingMs: number | undefined
-}
+import type { Handlers, ServiceDescription } from './service.ts'
 
 /** A service and who answers it. Made by `serve`. */
 export interface ServedService {
@@ -58,14 +38,12 @@ export function serve<S extends ServiceDescription>(description: S, handlers: Ha
 
 /** Listens and answers. Messages of any size are taken, as go-plugin's hosts may send them. */
 export async function openPluginServer(options: PluginServerOptions): Promise<PluginServer> {
-  const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 })
-  for (const service of options.services) addService(server, service)
-  // The sockets are ours, not the library's: their mode is set before anybody can connect, and they can be counted.
-  const injector = server.createConnectionInjector(credentialsOf(options.tls))
+  const methods = methodsOf(options.services)
   const sockets = new Set<Socket>()
   const listeners: ((count: number) => void)[] = []
   const tell = (): void => listeners.forEach((listener) => listener(sockets.size))
-  const door = createServer({ noDelay: true }, (socket) => {
+  const door = openDoor(options.tls, (socket) => answer(socket, methods))
+  door.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket
       .on('error', () => {})
@@ -74,8 +52,6 @@ export async function openPluginServer(options: PluginServerOptions): Promise<Pl
         tell()
       })
     tell()
-    if (options.tls !== undefined) keepReading(socket)
-    injector.injectConnection(socket)
   })
   const address = await listen(door, options.listen)
   return {
@@ -83,134 +59,44 @@ export async function openPluginServer(options: PluginServerOptions): Promise<Pl
     onConnections: (listener) => void listeners.push(listener),
     stop() {
       door.close()
-      server.forceShutdown()
       for (const socket of sockets) socket.destroy()
       if (address.network === 'unix') rmSync(address.path, { force: true })
     },
   }
 }
 
-function credentialsOf(tls: PluginServerOptions['tls']): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure()
+/** A listening socket that hands over who is known: with `tls` the holder of the one certificate. */
+function openDoor(tls: PluginServerOptions['tls'], onKnown: (socket: Socket) => void): Server {
+  if (tls === undefined) return createTcpServer({ noDelay: true }, onKnown)
   const { identity, clientCertificatePem } = tls
-  const pair = {
-    private_key: Buffer.from(identity.privateKeyPem),
-    cert_chain: Buffer.from(identity.certificatePem),
-  }
-  // `true`: without it a host is just as happy and nobody is checked.
-  return ServerCredentials.createSsl(Buffer.from(clientCertificatePem), [pair], true)
+  const door = createTlsServer({
+    ...{ key: identity.privateKeyPem, cert: identity.certificatePem, ca: clientCertificatePem },
+    ...{ minVersion: 'TLSv1.2', ALPNProtocols: ['h2'], noDelay: true },
+    // Both are needed: without the first nobody is asked, without the second nobody is turned away.
+    ...{ requestCert: true, rejectUnauthorized: true },
+  })
+  // Who is not let in is told so by TLS itself.
+  door.on('tlsClientError', () => {})
+  door.on('secureConnection', (socket) => {
+    socket.on('error', () => {})
+    if (socket.authorized && socket.alpnProtocol === 'h2') onKnown(socket)
+    else socket.destroy()
+  })
+  return door
 }
 
-function addService(server: Server, { description, handlers }: ServedService): void {
-  const entries = Object.entries(description.methods).map(([name, method]) => {
-    const path = `/${description.fullName}/${method.name}`
-    return [name, { path, ...shapeOf(method), ...codecsOf(method) }] as const
-  })
-  const answers = Object.entries(description.methods).map(
-    ([name, method]) => [name, handlerFor(method, handlers[name])] as const,
+function answer(socket: Socket, methods: Desk['methods']): void {
+  const connection = new Http2Connection(socket, { onStream: (stream) => answerStream(desk, stream) })
+  const desk: Desk = { connection, methods, working: 0 }
+}
+
+function methodsOf(services: readonly ServedService[]): Desk['methods'] {
+  const entries = services.flatMap(({ description, handlers }) =>
+    Object.entries(description.methods).map(([name, method]) => {
+      // `serve` takes handlers only in the shapes that the description says, and checks them by type.
+      const served = { method, answer: handlers[name] } as ServedMethod
+      return [`/${description.fullName}/${method.name}`, served] as const
+    }),
   )
-  server.addService(Object.fromEntries(entries), Object.fromEntries(answers))
-}
-
-function shapeOf({ requestStream, responseStream }: MethodDescription) {
-  return { requestStream, responseStream }
-}
-
-function codecsOf({ requestType, responseType }: MethodDescription) {
-  return {
-    requestSerialize: (value: unknown) => Buffer.from(requestType.encode(value).finish()),
-    requestDeserialize: (bytes: Buffer) => requestType.decode(strictReader(bytes)) as unknown,
-    responseSerialize: (value: unknown) => Buffer.from(responseType.encode(value).finish()),
-    responseDeserialize: (bytes: Buffer) => responseType.decode(strictReader(bytes)) as unknown,
-  }
-}
-
-type AnyHandler = (input: unknown, call: ServerCall) => unknown
-
-function handlerFor(method: MethodDescription, handler: unknown): UntypedHandleCall {
-  // `serve` takes handlers only in the shapes that the description says, and checks them by type.
-  const answer = handler as AnyHandler
-  if (method.requestStream) {
-    return (call: ServerDuplexStream<unknown, unknown>) =>
-      void pump(call, () => answer(call, contextOf(call)))
-  }
-  if (method.responseStream) {
-    return (call: ServerWritableStream<unknown, unknown>) =>
-      void pump(call, () => answer(call.request, contextOf(call)))
-  }
-  return (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) =>
-    void answerOnce(call, callback, answer)
-}
-
-async function answerOnce(
-  call: ServerUnaryCall<unknown, unknown>,
-  callback: sendUnaryData<unknown>,
-  answer: AnyHandler,
-): Promise<void> {
-  try {
-    callback(null, await answer(call.request, contextOf(call)))
-  } catch (error) {
-    callback(serviceErrorOf(error))
-  }
-}
-
-/** Sends what `messages` yields as fast as the other side reads, until either ends. */
-async function pump(
-  call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
-  messages: () => unknown,
-): Promise<void> {
-  call.on('error', () => {})
-  try {
-    // Streaming handlers return an iterable: see `Handlers`.
-    for await (const message of messages() as AsyncIterable<unknown>) {
-      if (call.cancelled) return
-      if (!call.write(message)) await drained(call)
-    }
-    call.end()
-  } catch (error) {
-    call.destroy(serviceErrorOf(error))
-  }
-}
-
-function drained(call: NodeJS.EventEmitter): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off('drain', done).off('cancelled', done).off('close', done)
-      resolve()
-    }
-    call.on('drain', done).on('cancelled', done).on('close', done)
-  })
-}
-
-/** What calls of every shape have. */
-type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'cancelled' | 'metadata' | 'getDeadline'> &
-  NodeJS.EventEmitter
-
-function contextOf(call: AnyCall): ServerCall {
-  let controller: AbortController | undefined
-  return {
-    // Made when it is asked for: most handlers are done before anybody could lose patience.
-    get signal() {
-      if (controller === undefined) {
-        const made = new AbortController()
-        if (call.cancelled) made.abort()
-        else call.once('cancelled', () => made.abort())
-        controller = made
-      }
-      return controller.signal
-    },
-    get metadata() {
-      const pairs = Object.entries(call.metadata.getMap())
-      return Object.fromEntries(pairs.filter((pair): pair is [string, string] => typeof pair[1] === 'string'))
-    },
-    get remainingMs() {
-      const until = Number(call.getDeadline())
-      return Number.isFinite(until) ? Math.max(0, until - Date.now()) : undefined
-    },
-  }
-}
-
-function serviceErrorOf(error: unknown) {
-  const { code, text } = statusOf(error)
-  return Object.assign(new Error(text), { code, details: text, metadata: new Metadata() })
+  return new Map(entries)
 }

@@ -1,5 +1,5 @@
 import type { BinaryReader } from '@bufbuild/protobuf/wire'
-import type { ServerCall } from './server.ts'
+import type { ServerCall } from './answering.ts'
 
 /** Turns a message into bytes and back; the generated code has one per message. */
 export interface Codec<T> {

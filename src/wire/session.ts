@@ -1,4 +1,3 @@
-import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2'
 import { connect as connectTcp, type Socket } from 'node:net'
 import {
   checkServerIdentity,
@@ -10,6 +9,7 @@ import {
 import { messageOf, PluginError } from '../base/errors.ts'
 import { certificatePemOf, type Identity } from './certificate.ts'
 import type { PluginAddress } from './handshake.ts'
+import { Http2Connection } from './http2/connection.ts'
 
 /** How both ends know each other: our identity and the one certificate the plugin may present. */
 export interface MutualTls {
@@ -28,7 +28,7 @@ export interface SessionOptions {
 
 /** An HTTP/2 connection and the socket below it. */
 export interface OpenSession {
-  readonly session: ClientHttp2Session
+  readonly connection: Http2Connection
   readonly socket: Socket
 }
 
@@ -38,12 +38,7 @@ export interface OpenSession {
  */
 export async function openSession({ address, tls, signal }: SessionOptions): Promise<OpenSession> {
   const socket = await openSocket(address, tls, signal)
-  const session = connectHttp2(`${tls === undefined ? 'http' : 'https'}://localhost`, {
-    createConnection: () => socket,
-    maxSessionMemory: 64,
-    settings: { enablePush: false, initialWindowSize: 1 << 20, maxHeaderListSize: 64 * 1024 },
-  })
-  return { session, socket }
+  return { connection: new Http2Connection(socket), socket }
 }
 
 function openSocket(

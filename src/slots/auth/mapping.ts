@@ -1,6 +1,6 @@
 import { PluginError } from '../../base/errors.ts'
 import type { AuthDefinition, AuthResponse } from '../../gen/slots/auth.ts'
-import type { ServerCall } from '../../wire/server.ts'
+import type { ServerCall } from '../../wire/answering.ts'
 import type { Caller, Handlers } from '../../wire/service.ts'
 import { missing, refusalError, refusalOrValue, type Answer } from '../answer.ts'
 import { jsonBytes, parseJsonObject } from '../json.ts'
