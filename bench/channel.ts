@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { connectSlot } from '../src/slots/index.ts'
 import type { PasswordAttempt } from '../src/slots/auth/contract.ts'
+import { meterProcess } from './harness/cpu-meter.ts'
 import { buildPlugin, startPlugin, type PluginProcess } from '../test/helpers/plugin-process.ts'
 
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '2' } } })
@@ -54,10 +55,13 @@ async function calls(name: string, plugin: PluginProcess, inFlight: number): Pro
   const medians: number[] = []
   const tails: number[] = []
   const cpu: number[] = []
+  const theirs: number[] = []
+  const meter = meterProcess(plugin.child.pid ?? 0, `plugin-${inFlight}`)
   for (let round = 0; round < 4; round++) {
     const times: number[] = []
     const begin = performance.now()
     const before = process.cpuUsage()
+    const theirsBefore = meter.seconds()
     await Promise.all(
       Array.from({ length: inFlight }, async () => {
         while (performance.now() - begin < windowMs) {
@@ -74,11 +78,14 @@ async function calls(name: string, plugin: PluginProcess, inFlight: number): Pro
     medians.push(quantile(times, 0.5))
     tails.push(quantile(times, 0.99))
     cpu.push((used.user + used.system) / times.length)
+    theirs.push(((meter.seconds() - theirsBefore) * 1e6) / times.length)
   }
+  meter.close()
   await channel.close()
   console.log(
     `${name}: ${inFlight} in flight: ${Math.round(Math.max(...rates))} calls/s at best, ` +
-      `p50 ${shown(Math.min(...medians))} ms, p99 ${shown(Math.min(...tails))} ms, ${Math.round(Math.min(...cpu))} µs of our CPU each`,
+      `p50 ${shown(Math.min(...medians))} ms, p99 ${shown(Math.min(...tails))} ms, ` +
+      `${Math.round(Math.min(...cpu))} µs of our CPU each, ${Math.round(Math.min(...theirs))} µs of the plugin's`,
   )
 }
 
