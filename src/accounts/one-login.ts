@@ -98,7 +98,8 @@ export class OneLogin implements LoginConversation {
   }
 
   async keyboardInteractive(username: string, ask: AskClient): Promise<LoginAnswer> {
-    let asked = this.#shared.options.clock.monotonic()
+    const began = this.#shared.options.clock.monotonic()
+    let asked = began
     const timed: AskClient = async (page) => {
       const answers = await ask(page)
       // How long people take to type says nothing and must not move the time of the answer.
@@ -106,8 +107,7 @@ export class OneLogin implements LoginConversation {
       return answers
     }
     const { firstPages, refusals } = this.#shared
-    const untilFirstPage = (since: number): Promise<void> =>
-      refusals.hold(firstPage, since, this.#gone.signal, true)
+    const untilFirstPage = (): Promise<void> => refusals.hold(firstPage, began, this.#gone.signal, true)
     return onlyAnswer(
       await this.#decide(
         username,
