@@ -66,8 +66,6 @@ function checkOf(fields: Fields): IntentCheck {
       return { of: 'rename', from: fields.text('from'), to: fields.text('to'), inode: inode() }
     case 'make-directory':
       return { of: 'make-directory', path: fields.text('path') }
-    case 'copy':
-      return { of: 'copy', to: fields.text('to'), inode: inode() }
     case 'unknown':
       return { of: 'unknown' }
     default:

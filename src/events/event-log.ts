@@ -38,7 +38,6 @@ export type IntentCheck =
   | { readonly of: 'remove'; readonly path: string }
   | { readonly of: 'rename'; readonly from: string; readonly to: string; readonly inode: number }
   | { readonly of: 'make-directory'; readonly path: string }
-  | { readonly of: 'copy'; readonly to: string; readonly inode: number }
   /** Nothing on this machine can tell (another backend). */
   | { readonly of: 'unknown' }
 

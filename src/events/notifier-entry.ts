@@ -37,9 +37,7 @@ export function neverTold({
     ...objects
       .filter((object) => !toldObjects.includes(object))
       .map((object) => `provider_objects ${object}`),
-    ...files
-      .filter((action) => action === 'copy' || action === 'ssh_cmd')
-      .map((action) => `fs_events ${action}`),
+    ...files.filter((action) => action === 'ssh_cmd').map((action) => `fs_events ${action}`),
   ]
 }
 

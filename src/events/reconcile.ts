@@ -44,12 +44,6 @@ export function reconcile(intent: OpenIntent): Finding {
       if (made === undefined || !made.isDirectory()) return { found: 'nothing' }
       return bornBefore(made, createdMs) ? { found: 'nothing' } : happened(event)
     }
-    case 'copy': {
-      const copy = seen(check.to)
-      if (copy === undefined) return { found: 'nothing' }
-      if (copy.ino !== check.inode) return { found: 'unknown' }
-      return copy.size === event.size ? happened(event) : { found: 'nothing' }
-    }
     case 'unknown':
       return { found: 'unknown' }
   }
@@ -83,7 +77,13 @@ function happened(event: FileEvent, size = event.size): Finding {
 function cut(event: FileEvent, size: number, partPath?: string): Finding {
   return {
     found: 'cut',
-    event: { ...event, size, status: cutStatus, metadata: { ...event.metadata, recovered: 'true' } },
+    // Of a copy, the size of its source is told.
+    event: {
+      ...event,
+      size: event.action === 'copy' ? event.size : size,
+      status: cutStatus,
+      metadata: { ...event.metadata, recovered: 'true' },
+    },
     ...(partPath === undefined ? {} : { partPath }),
   }
 }

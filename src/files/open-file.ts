@@ -7,6 +7,7 @@ import type { OpenFile } from '../storage/backend.ts'
 import type { Access } from './access.ts'
 import type { Desk } from './desk.ts'
 import { Download } from './download.ts'
+import type { Happening } from './happenings.ts'
 import { beginHiddenPart } from './hidden-part.ts'
 import { realPathOf, type Place } from './mounts.ts'
 import { createRewrite, type OpenPart, type Rewrite } from './rewrite.ts'
@@ -239,24 +240,30 @@ function rewriteOf(desk: Desk, { place, inside }: Target, old: OpenFile): Rewrit
 }
 
 /** The intent is written down with the open, which is slow already, and so costs the CLOSE one note, not two. */
-function start(desk: Desk, facts: Omit<UploadStart, 'intent'>): Soon<Upload> {
-  if (!desk.happenings.wants('upload')) return new Upload(desk, { ...facts, intent: undefined })
+function start(desk: Desk, facts: Omit<UploadStart, 'intent' | 'intend'>): Soon<Upload> {
+  const { place, size } = facts
+  const known = { ...facts, intend: (happening: Happening) => intend(desk, facts, happening) }
+  if (!desk.happenings.wants('upload')) return new Upload(desk, { ...known, intent: undefined })
   return whenReady(
     recovering<Intent>(
-      () => intend(desk, facts),
+      () => known.intend({ action: 'upload', place, size, status: 2 }),
       (error) =>
         whenReady(facts.file.close(), () => {
           throw error
         }),
     ),
-    (intent) => new Upload(desk, { ...facts, intent }),
+    (intent) => new Upload(desk, { ...known, intent }),
   )
 }
 
-function intend(desk: Desk, { file, place, hidden, size }: Omit<UploadStart, 'intent'>): Soon<Intent> {
+function intend(
+  desk: Desk,
+  { file, place, hidden }: Omit<UploadStart, 'intent' | 'intend'>,
+  happening: Happening,
+): Soon<Intent> {
   return whenReady(file.attributes(), ({ inode }) => {
     const at = (inside: VirtualPath): string => realPathOf({ ...place, inside })
-    const event = desk.happenings.eventOf({ action: 'upload', place, size, status: 2 })
+    const event = desk.happenings.eventOf(happening)
     if (place.mount.realRoot === '') return desk.happenings.log.intend({ event, check: { of: 'unknown' } })
     return desk.happenings.log.intend({
       event,

@@ -3,6 +3,7 @@ import type { AttributeChange, FileAttributes } from '../base/file.ts'
 import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import { parentOf } from '../base/virtual-path.ts'
 import type { Intent } from '../events/event-log.ts'
+import type { EventStatus, FileEvent } from '../events/event.ts'
 import type { OpenFile } from '../storage/backend.ts'
 import { allowedChange, isEmptyChange } from './allowed-change.ts'
 import type { Desk } from './desk.ts'
@@ -11,8 +12,9 @@ import type { Place } from './mounts.ts'
 import { namesOnDisk } from './names-on-disk.ts'
 import type { Pacer } from './pacer.ts'
 import type { Rewrite } from './rewrite.ts'
+import type { Happening } from './happenings.ts'
 import { StreamHash } from './stream-hash.ts'
-import type { OpenTransfer } from './user-files.ts'
+import type { CopySource, Loan, OpenTransfer } from './user-files.ts'
 
 /** How an upload began. */
 export interface UploadStart {
@@ -32,6 +34,8 @@ export interface UploadStart {
   readonly reads: boolean
   /** Written down before the first byte, where somebody wants to know of uploads. */
   readonly intent: Intent | undefined
+  /** Writes down that something else will have happened when this upload is complete. */
+  readonly intend: (happening: Happening) => Soon<Intent>
   /** Called when the upload is over, whatever became of it. */
   readonly onEnd: (upload: Upload) => void
 }
@@ -43,7 +47,7 @@ export class Upload implements OpenTransfer {
   readonly #desk: Desk
   readonly #start: UploadStart
   readonly #pacer: Pacer | undefined
-  readonly #hash: StreamHash | undefined
+  #hash: StreamHash | undefined
   readonly #startedAt: number
   #size: number
   #taken = 0
@@ -51,12 +55,20 @@ export class Upload implements OpenTransfer {
   #read = 0
   #failure: unknown
   #dropped = false
+  #intent: Intent | undefined
+  /** Whether anything made content here already. */
+  #touched: boolean
+  /** What all of the content is a copy of. */
+  #copy: CopyFacts | undefined
+  #copying = false
 
   constructor(desk: Desk, start: UploadStart) {
     this.#desk = desk
     this.#start = start
     this.place = start.place
     this.#size = start.size
+    this.#intent = start.intent
+    this.#touched = start.size > 0
     this.#pacer = desk.uploadPacer()
     const hashes = desk.policy.checksum && start.intent !== undefined
     this.#hash = hashes ? new StreamHash() : undefined
@@ -88,6 +100,12 @@ export class Upload implements OpenTransfer {
   }
 
   write(chunks: readonly Buffer[], position: number): Soon<void> {
+    if (!this.#copying && this.#copy !== undefined)
+      return whenReady(
+        this.#remembering(() => this.#becomeUpload()),
+        () => this.write(chunks, position),
+      )
+    this.#touched = true
     let length = 0
     for (const chunk of chunks) length += chunk.length
     const at = this.#start.append ? this.#size : position
@@ -111,6 +129,12 @@ export class Upload implements OpenTransfer {
     if (isEmptyChange(change)) return undefined
     const { size } = change
     if (size === undefined) return this.#start.file.change(change)
+    if (this.#copy !== undefined && size !== this.#size)
+      return whenReady(
+        this.#remembering(() => this.#becomeUpload()),
+        () => this.change(asked),
+      )
+    this.#touched ||= size > 0
     return this.#remembering(() => {
       this.#hash?.spoil()
       if (size > this.#size) this.#grow(size)
@@ -124,10 +148,28 @@ export class Upload implements OpenTransfer {
     return this.#start.file.sync()
   }
 
+  async copyOf(source: CopySource, work: () => Promise<void>): Promise<void> {
+    if (this.#touched) return work()
+    this.#touched = true
+    const { size } = await source.attributes()
+    const copy = { source: source.place, size, loan: source.lend() }
+    await this.#tellAs(copy)
+    this.#copying = true
+    try {
+      await work().finally(() => copy.loan.end())
+    } catch (error) {
+      // Where writing did not fail, what came so far is content like any other, and the person may go on.
+      if (this.#failure === undefined) await this.#becomeUpload()
+      throw error
+    } finally {
+      this.#copying = false
+    }
+  }
+
   close(): Soon<void> {
     this.#pacer?.stop()
     if (this.#dropped) return this.#vanish()
-    if (this.#start.intent !== undefined) return this.#closeTelling(this.#start.intent)
+    if (this.#intent !== undefined) return this.#closeTelling(this.#intent)
     return this.#failure === undefined ? this.#complete() : this.#fail()
   }
 
@@ -138,7 +180,7 @@ export class Upload implements OpenTransfer {
   interrupt(): Soon<void> {
     if (this.#dropped) return this.#vanish()
     const ended = whenReady(this.#closeFile(), () => this.#leaveOrKeep())
-    const { intent } = this.#start
+    const intent = this.#intent
     if (intent === undefined) return ended
     return whenReady(ended, () => intent.commit(this.#event(this.#overQuota ? 3 : 2)))
   }
@@ -213,7 +255,7 @@ export class Upload implements OpenTransfer {
   }
 
   #vanish(): Soon<void> {
-    const { intent } = this.#start
+    const intent = this.#intent
     const gone = whenReady(this.#closeFile(), () => this.#leave())
     // The client hears OK and no file appears: whoever waits for it is told that it was not completed.
     return intent === undefined ? gone : whenReady(gone, () => intent.commit(this.#event(2)))
@@ -273,8 +315,28 @@ export class Upload implements OpenTransfer {
     )
   }
 
+  /** The content is something else than a copy of one file after all. */
+  async #becomeUpload(): Promise<void> {
+    const loan = this.#copy?.loan
+    await this.#tellAs(undefined)
+    await loan?.takeBack()
+  }
+
+  /** The new intent first: a crash may tell twice of what it cut, but never not at all. */
+  async #tellAs(copy: CopyFacts | undefined): Promise<void> {
+    const before = this.#intent
+    const { happenings, policy } = this.#desk
+    const isWanted = happenings.wants(copy === undefined ? 'upload' : 'copy')
+    const intent = isWanted ? await this.#start.intend(this.#happening(2, copy)) : undefined
+    if (isWanted && policy.checksum) this.#hash ??= new StreamHash()
+    this.#intent = intent
+    this.#copy = copy
+    await before?.abandon()
+  }
+
   #tellFirst(): Soon<void> {
     const { happenings, ledger, user } = this.#desk
+    if (this.#copy !== undefined) return undefined
     if (ledger?.markFirst(user.username, 'first-upload') !== true) return undefined
     return happenings.record({ action: 'first-upload', place: this.place, size: this.#size })
   }
@@ -288,18 +350,24 @@ export class Upload implements OpenTransfer {
     )
   }
 
-  #event(
-    status: 1 | 2 | 3,
-    metadata?: Readonly<Record<string, string>>,
-  ): ReturnType<Desk['happenings']['eventOf']> {
-    const { happenings } = this.#desk
-    return happenings.eventOf({
-      action: 'upload',
-      place: this.place,
-      status,
-      size: status === 3 ? 0 : this.#size,
-      elapsedMs: Math.round(happenings.clock.monotonic() - this.#startedAt),
-      ...(metadata === undefined ? {} : { metadata }),
-    })
+  #event(status: EventStatus, metadata?: Readonly<Record<string, string>>): FileEvent {
+    const happening = this.#happening(status, this.#copy)
+    return this.#desk.happenings.eventOf(metadata === undefined ? happening : { ...happening, metadata })
   }
+
+  #happening(status: EventStatus, copy: CopyFacts | undefined): Happening {
+    const elapsedMs = Math.round(this.#desk.happenings.clock.monotonic() - this.#startedAt)
+    const common = { status, elapsedMs }
+    return copy === undefined
+      ? { ...common, action: 'upload', place: this.place, size: status === 3 ? 0 : this.#size }
+      : { ...common, action: 'copy', place: copy.source, target: this.place, size: copy.size }
+  }
+}
+
+/** The copy that makes the content. */
+interface CopyFacts {
+  readonly source: Place
+  /** Of the source when the copy began. */
+  readonly size: number
+  readonly loan: Loan
 }

@@ -1,6 +1,7 @@
 import type { AttributeChange, DirectoryEntry, FileAttributes, OpenIntent, SpaceInfo } from '../base/file.ts'
 import type { Soon } from '../base/soon.ts'
 import type { VirtualPath } from '../base/virtual-path.ts'
+import type { Place } from './mounts.ts'
 
 /**
  * What one logged-in person can do with files, whatever the protocol. Every call checks what the person may,
@@ -55,6 +56,27 @@ export interface OpenTransfer {
   hurry?(): void
   /** The person is gone: an upload that was not complete leaves no trace but what `upload_mode` keeps. */
   interrupt(): Soon<void>
+  /** What a copy of this file is told as a copy of. Left out: copying from it is reading like any other. */
+  readonly copySource?: CopySource
+  /** Runs `work`, which fills this file with all of `source`. Where nothing else makes its content, a copy is told, no upload. */
+  copyOf?(source: CopySource, work: () => Promise<void>): Promise<void>
+}
+
+/** An open file that is being copied. */
+export interface CopySource {
+  /** What the person called it when it was opened. */
+  readonly place: Place
+  attributes(): Soon<FileAttributes>
+  /** From now on a copy tells of what is read here. */
+  lend(): Loan
+}
+
+/** Reads that a copy tells of. Both are called once at most. */
+export interface Loan {
+  /** What is read from now on is the person's again. */
+  end(): void
+  /** The copy became something else: what it read is told as a download after all. After `end`. */
+  takeBack(): Soon<void>
 }
 
 /** A directory being listed, without what the person may not see. */

@@ -133,5 +133,9 @@ function measuredTransfer(
     close: () => ended(() => transfer.close(), 'complete'),
     interrupt: () => ended(() => transfer.interrupt(), 'interrupted'),
     ...(transfer.hurry === undefined ? {} : { hurry: () => transfer.hurry?.() }),
+    ...(transfer.copySource === undefined ? {} : { copySource: transfer.copySource }),
+    ...(transfer.copyOf === undefined
+      ? {}
+      : { copyOf: (source, work) => transfer.copyOf?.(source, work) ?? work() }),
   }
 }

@@ -15,7 +15,16 @@ export interface CopyOptions {
 }
 
 /** Copies in pieces, giving way to others between them. Throws `end-of-file` when the source is too short. */
-export async function copyData({
+export async function copyData(options: CopyOptions): Promise<void> {
+  const { from, into, fromPosition, intoPosition, length } = options
+  const sizeBytes = await sizeOfOther(from, into)
+  const isWhole = fromPosition === 0 && intoPosition === 0 && (length === undefined || length === sizeBytes)
+  const { copySource } = from
+  if (!isWhole || copySource === undefined || into.copyOf === undefined) return copyPieces(options)
+  return into.copyOf(copySource, () => copyPieces(options))
+}
+
+async function copyPieces({
   from,
   into,
   fromPosition,
@@ -23,7 +32,6 @@ export async function copyData({
   length,
   givenUp,
 }: CopyOptions): Promise<void> {
-  await refuseSameFile(from, into)
   const piece = Buffer.allocUnsafe(Math.min(maxDataBytes, length ?? maxDataBytes))
   const end = length ?? Infinity
   for (let copied = 0; copied < end;) {
@@ -41,9 +49,11 @@ export async function copyData({
   }
 }
 
-async function refuseSameFile(from: OpenTransfer, into: OpenTransfer): Promise<void> {
+/** How large `from` is, which must not be the file that `into` is. */
+async function sizeOfOther(from: OpenTransfer, into: OpenTransfer): Promise<number> {
   const [source, target] = [await from.attributes(), await into.attributes()]
   if (source.inode !== 0 && source.inode === target.inode && source.device === target.device) {
     throw new FileError('bad-handle', 'Cannot copy a file onto itself')
   }
+  return source.size
 }

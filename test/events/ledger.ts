@@ -73,6 +73,8 @@ function diskProblem(happened: readonly Told[], disk: Disk): string | undefined 
       model.set(top, entries)
     } else if (!entries.has(rest)) {
       return `"${keyOf(one)}" was told, but nothing told before made that name`
+    } else if (action === 'copy') {
+      model.set(`${one.username}${target}`, new Map([['', Number(size)]]))
     } else if (action === 'rename') {
       model.delete(top)
       model.set(`${one.username}${target}`, entries)

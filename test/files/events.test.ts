@@ -1,44 +1,12 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import type { EventLog, FileIntent } from '../../src/events/event-log.ts'
-import type { FileAction, FileEvent } from '../../src/events/event.ts'
+import type { EventLog } from '../../src/events/event-log.ts'
 import { createMemoryUsageLedger } from '../../src/files/usage-ledger.ts'
 import type { Backend } from '../../src/storage/backend.ts'
 import { createMemoryBackend } from '../../src/storage/memory.ts'
+import { noted } from '../helpers/noted-events.ts'
 import { attributesOf, get, put, SftpPeer, u32, u64 } from '../helpers/sftp-peer.ts'
 import { filesOn, homeOn } from '../helpers/user-files.ts'
-
-/** Writes down every step, and refuses what `refuses` says. */
-function noted(refuses: FileAction[] = [], wants?: readonly FileAction[]) {
-  const steps: string[] = []
-  const events: FileEvent[] = []
-  const intents: FileIntent[] = []
-  const log: EventLog = {
-    wants: (action) => wants?.includes(action) ?? true,
-    async intend(intent) {
-      steps.push(`intend ${intent.event.action}`)
-      intents.push(intent)
-      return {
-        async commit(event) {
-          steps.push(`commit ${event.action}`)
-          events.push(event)
-        },
-        async abandon() {
-          steps.push(`abandon ${intent.event.action}`)
-        },
-      }
-    },
-    async record(event) {
-      steps.push(`record ${event.action}`)
-      events.push(event)
-    },
-    async recordProvider() {},
-    recordLog() {},
-    permits: async (event) => !refuses.includes(event.action),
-  }
-  const only = (action: FileAction): FileEvent[] => events.filter((event) => event.action === action)
-  return { log, steps, events, intents, only }
-}
 
 const [WRITE, CREATE, TRUNCATE] = [2, 8, 16]
 const fresh = WRITE | CREATE | TRUNCATE

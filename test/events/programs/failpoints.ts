@@ -93,7 +93,7 @@ export function createFailpoints(chosen: string): Failpoints {
 /** Every moment that exists. */
 export const moments: readonly string[] = [
   ...['opening', 'the intent', 'writing', 'closing', 'renaming', 'removing', 'mkdir', 'rmdir', 'reading'],
-  ...['recording', 'the commit', 'answering', 'a write', 'telling'],
+  ...['recording', 'the commit', 'abandoning', 'answering', 'a write', 'telling'],
 ].flatMap((step) => [
   `before ${step}`,
   ...(step === 'the commit' ? ['amid the commit'] : []),

@@ -6,8 +6,10 @@
 import { X509Certificate } from 'node:crypto'
 import { existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import type { OpenIntent } from '../../../src/base/file.ts'
 import { rootPath, virtualPath } from '../../../src/base/virtual-path.ts'
 import { openDatabase } from '../../../src/database/open-database.ts'
+import { copyData } from '../../../src/sftp/copy-data.ts'
 import { openEventLog } from '../../../src/events/open-event-log.ts'
 import { createActiveUploads } from '../../../src/files/active-uploads.ts'
 import { openPartJournal, sweepAllParts } from '../../../src/files/part-journal.ts'
@@ -24,7 +26,14 @@ import { createFailpoints } from './failpoints.ts'
 const [folder = '', sessionCount = '200', turnCount = '1000', isDurable = 'false', failpoint = ''] =
   process.argv.slice(2)
 const durable = isDurable === 'true'
-const say = (line: string): void => void writeSync(1, `${line}\n`)
+/** Tells whoever started this. A listener that is held up lets the pipe fill, which is no reason to end. */
+const say = (line: string): void => {
+  try {
+    writeSync(1, `${line}\n`)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+  }
+}
 const failpoints = createFailpoints(failpoint)
 const pem = (name: string): string => readFileSync(join(folder, name), 'utf8')
 
@@ -38,7 +47,7 @@ const events = await openEventLog({
       name: 'n',
       notifier: () => link.current(),
       onReady: (listener) => link.onReady(listener),
-      wants: { files: ['upload', 'download', 'rename', 'delete', 'mkdir', 'rmdir'] },
+      wants: { files: ['upload', 'download', 'rename', 'delete', 'mkdir', 'rmdir', 'copy'] },
     },
   ],
 })
@@ -52,6 +61,12 @@ const shared = {
   ...{ events: failpoints.inLog(events), policy: { uploadMode: 1 as const, durable } },
 }
 const acknowledged = openSync(join(folder, 'acknowledged'), 'a')
+const freshIntent: OpenIntent = {
+  ...{ read: false, write: true, append: false, create: true, truncate: true, exclusive: false },
+  mode: 0o644,
+}
+const readIntent: OpenIntent = { ...freshIntent, read: true, write: false, create: false, truncate: false }
+
 const stopping = new AbortController()
 process.once('SIGTERM', () => stopping.abort())
 await Promise.all(Array.from({ length: Number(sessionCount) }, (_, session) => work(session)))
@@ -84,7 +99,7 @@ async function work(session: number): Promise<void> {
   }
   for (let turn = 0; turn < Number(turnCount) && !stopping.signal.aborted; turn += 1) {
     const name = `/${life}-${session}-${turn}`
-    for (const [key, run] of operationsOf(files, name, (session + turn) % 5)) await done(key, run())
+    for (const [key, run] of operationsOf(files, name, (session + turn) % 6)) await done(key, run())
   }
   await backend.close()
 }
@@ -120,6 +135,12 @@ function operationsOf(files: UserFiles, name: string, kind: number): [string, ()
         ],
         [`download ${name}.d/file  1000`, () => download(files, `${name}.d/file`)],
       ]
+    case 4:
+      return [
+        put(name, 1_000),
+        [`copy ${name} ${name}.copy 1000`, () => copy(files, name, `${name}.copy`)],
+        [`delete ${name}  1000`, async () => files.remove(path(name))],
+      ]
     default:
       return [
         [`mkdir ${name}  0`, async () => files.makeDirectory(path(name), 0o755)],
@@ -130,21 +151,23 @@ function operationsOf(files: UserFiles, name: string, kind: number): [string, ()
 }
 
 async function upload(files: UserFiles, path: string, size: number): Promise<void> {
-  const file = await files.open(virtualPath(path), {
-    ...{ read: false, write: true, append: false, create: true, truncate: true, exclusive: false },
-    mode: 0o644,
-  })
+  const file = await files.open(virtualPath(path), freshIntent)
   await file.write([Buffer.alloc(500, 0x61)], 0)
   await new Promise((resolve) => setImmediate(resolve))
   await file.write([Buffer.alloc(size - 500, 0x62)], 500)
   await file.close()
 }
 
+async function copy(files: UserFiles, path: string, target: string): Promise<void> {
+  const from = await files.open(virtualPath(path), readIntent)
+  const into = await files.open(virtualPath(target), freshIntent)
+  await copyData({ from, into, fromPosition: 0, intoPosition: 0, length: undefined, givenUp: () => false })
+  await from.close()
+  await into.close()
+}
+
 async function download(files: UserFiles, path: string): Promise<void> {
-  const file = await files.open(virtualPath(path), {
-    ...{ read: true, write: false, append: false, create: false, truncate: false, exclusive: false },
-    mode: 0,
-  })
+  const file = await files.open(virtualPath(path), readIntent)
   const into = Buffer.alloc(4_096)
   for (let at = 0; ;) {
     const read = await file.read(into, at)
