@@ -10,6 +10,8 @@ export interface BudgetOptions {
   readonly mostBytes: number
   /** Bytes that are on their way there. Default none. */
   readonly underwayBytes?: () => number
+  /** Called each time something is refused for want of room. */
+  readonly onRefused?: () => void
 }
 
 /** The room that events take. */
@@ -17,6 +19,8 @@ export interface Budget {
   /** Looked up anew each time. */
   readonly usedBytes: number
   readonly isFull: boolean
+  /** Bytes that may be in use. */
+  readonly mostBytes: number
   /** Throws `no-space` when an upload may not begin. */
   admitUpload(): void
   /** Throws `no-space` when nothing at all can be written down any more. */
@@ -32,7 +36,8 @@ const leastReserveBytes = 2 ** 20
 const freshMs = 50
 
 /** Watches how much of the database is in use. */
-export function createBudget({ database, clock, mostBytes, underwayBytes = () => 0 }: BudgetOptions): Budget {
+export function createBudget(options: BudgetOptions): Budget {
+  const { database, clock, mostBytes, underwayBytes = () => 0, onRefused = () => {} } = options
   const usage = database.query<{ used: number }>(
     `select (page_count - freelist_count) * page_size as used
       from pragma_page_count, pragma_freelist_count, pragma_page_size`,
@@ -47,9 +52,11 @@ export function createBudget({ database, clock, mostBytes, underwayBytes = () =>
   const usedNow = (): number => underwayBytes() + (clock.monotonic() - lookedAt < freshMs ? used : look())
   const admit = (most: number): void => {
     if (usedNow() <= most) return
+    onRefused()
     throw new FileError('no-space', 'Cannot write an event down: the disk budget of events is used up')
   }
   return {
+    mostBytes,
     get usedBytes() {
       return look()
     },

@@ -153,6 +153,7 @@ class DatabaseEventLog implements OpenEventLog {
       underwayBytes: () => this.#journaled?.youngBytes ?? 0,
     })
     this.#retention = this.#tells
+      onRefused: () => this.#retention?.hurry(),
       ? startRetention({
           ...around,
           budget: this.#budget,

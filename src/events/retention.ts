@@ -16,7 +16,7 @@ export interface RetentionOptions {
   readonly notifiers: () => readonly string[]
   /** Told and parked events older than this are removed. */
   readonly maxAgeMs: number
-  /** The oldest told and parked events are removed while events take more than this. */
+  /** The oldest told events are removed while events take more than this. */
   readonly maxBytes: number
   /** At the disk budget: whether events that promise nothing are removed before anybody heard them. */
   readonly dropsBestEffort: boolean
@@ -26,12 +26,17 @@ export interface RetentionOptions {
 export interface Retention {
   /** One round; also runs by itself every ten seconds. */
   sweep(): Promise<void>
+  /** Something was refused for want of room: a round now, where none began just before. */
+  hurry(): void
   close(): void
 }
 
 /** Rows removed in one write: short enough that nobody's CLOSE waits for it. */
 const page = 200
 const everyMs = 10_000
+const hurryMs = 200
+/** What everybody heard takes this much of the disk budget at most: for the sake of replays nobody is refused. */
+const mostTold = 0.75
 
 const sql = {
   toldBefore:
@@ -56,9 +61,17 @@ export function startRetention(options: RetentionOptions): Retention {
     const result = await database.writer.write(steps, { durable: false })
     return result.applied ? (result.changes[0] ?? 0) : 0
   }
+  let underway: Promise<void> | undefined
+  let hurriedAt = -Infinity
   schedule()
   return {
     sweep,
+    hurry() {
+      const now = clock.monotonic()
+      if (now - hurriedAt < hurryMs) return
+      hurriedAt = now
+      sweep().catch(failed)
+    },
     close() {
       closing.abort()
       cancel()
@@ -68,17 +81,27 @@ export function startRetention(options: RetentionOptions): Retention {
   function schedule(): void {
     cancel = clock.after(everyMs, () => {
       sweep().then(schedule, (error: unknown) => {
-        log.error('events cannot be swept', { error })
+        failed(error)
         if (!closing.signal.aborted) schedule()
       })
     })
   }
 
-  async function sweep(): Promise<void> {
+  function failed(error: unknown): void {
+    log.error('events cannot be swept', { error })
+  }
+
+  function sweep(): Promise<void> {
+    underway ??= sweepOnce().finally(() => (underway = undefined))
+    return underway
+  }
+
+  async function sweepOnce(): Promise<void> {
     const before = clock.now() - maxAgeMs
     await removeTold(before, () => true)
     await removeParked(before, () => true)
-    const tooMuch = (): boolean => budget.usedBytes > maxBytes
+    const most = Math.min(maxBytes, budget.mostBytes * mostTold)
+    const tooMuch = (): boolean => budget.usedBytes > most
     await removeTold(Infinity, tooMuch)
     if (budget.isFull) {
       await removeParked(Infinity, () => budget.isFull)

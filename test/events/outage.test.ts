@@ -164,4 +164,58 @@ describe('events that everybody heard', () => {
       return rows() === 1
     })
   })
+
+  const used = (): number => events.status().usedBytes
+  const paths = (): string[] =>
+    database
+      .query<{ payload: string }>('select payload from outbox order by seq')
+      .all()
+      .map(({ payload }) => (JSON.parse(payload) as { path: string }).path)
+
+  it('go, the oldest first, when they take more than they may, and those that are owed stay', async () => {
+    const clock = manualClock()
+    const ear = createListener('ear')
+    const away = createListener('away', { wants: { files: ['rename'] } })
+    away.setReady(false)
+    const settings = { retention: { maxBytes: 1_000_000 } }
+    events = await openEventLog({ database, clock, notifiers: [ear.entry, away.entry], settings })
+    await events.record(uploadOf('ada', '/owed', { action: 'rename' }))
+    for (let n = 0; n < 1_500; n += 1) {
+      clock.advance(1)
+      await upload(`user${n % 50}`, `/${n}${'x'.repeat(900)}`)
+    }
+    await eventually('all are heard', () => ear.heard.length === 1_501)
+    expect(used()).toBeGreaterThan(2_000_000)
+    await eventually('there is room', () => {
+      clock.advance(10_000)
+      return used() <= 1_000_000
+    })
+    const kept = paths()
+    expect(kept[0]).toBe('/owed')
+    const numbers = kept.slice(1).map((path) => Number.parseInt(path.slice(1), 10))
+    expect(numbers.length).toBeGreaterThan(50)
+    expect(numbers).toEqual(Array.from({ length: numbers.length }, (_, n) => 1_500 - numbers.length + n))
+  })
+
+  it('never cost anybody an upload: at the disk budget they go at once, however long they might have stayed', async () => {
+    const ear = createListener('ear')
+    await open(ear.entry, { diskBudgetBytes: 600_000 })
+    let refused = 0
+    for (let n = 0; n < 1_000; n += 1) {
+      const path = `/${n}${'x'.repeat(900)}`
+      // As a client would that tries again a little later.
+      for (let at = 0; at < 100; at += 1) {
+        try {
+          await upload(`user${n % 50}`, path)
+          break
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'no-space' })
+          refused += 1
+          await new Promise((resolve) => setTimeout(resolve, 50))
+        }
+      }
+    }
+    expect(refused).toBeGreaterThan(0)
+    await eventually('all are heard', () => ear.heard.length === 1_000)
+  })
 })
