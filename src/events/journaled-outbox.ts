@@ -223,6 +223,12 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     return this.#options.store.waiting(notifier) - twice + young
   }
 
+  /** When the oldest event was written down that is not in the database yet. */
+  oldestYoungMs(notifier: string): number | undefined {
+    for (const { row, owed } of this.#young.values()) if (owed.has(notifier)) return row.createdMs
+    return undefined
+  }
+
   async acknowledge(notifier: string, row: OwedRow): Promise<void> {
     const young = await this.#settled(row)
     if (young === undefined) return this.#options.store.acknowledge(notifier, row)

@@ -12,6 +12,7 @@ import type { EventLog, FileIntent, Intent } from './event-log.ts'
 import type { FileAction, FileEvent, LogEvent, ProviderEvent, ServerEvent } from './event.ts'
 import { isOwed, neverTold, type NotifierEntry } from './notifier-entry.ts'
 import { JournaledOutbox } from './journaled-outbox.ts'
+import { OldestWaiting } from './oldest-waiting.ts'
 import { createOutbox, type EventNotes, type WrittenEvent } from './outbox.ts'
 import { withReceipts, type OutboxWithReceipts } from './receipts.ts'
 import type { RelayStatus } from './relay.ts'
@@ -113,6 +114,7 @@ class DatabaseEventLog implements OpenEventLog {
   #recovered: Recovery = { committed: 0, discarded: 0, unknown: 0, partPaths: [] }
   #closing: Promise<void> | undefined
   readonly #dropsBestEffort: boolean
+  readonly #oldest = new Map<string, OldestWaiting>()
   #dropped = 0
   #dropsSaidAt = -Infinity
 
@@ -151,9 +153,9 @@ class DatabaseEventLog implements OpenEventLog {
       ...around,
       mostBytes: settings.diskBudgetBytes ?? 2 ** 30,
       underwayBytes: () => this.#journaled?.youngBytes ?? 0,
+      onRefused: () => this.#retention?.hurry(),
     })
     this.#retention = this.#tells
-      onRefused: () => this.#retention?.hurry(),
       ? startRetention({
           ...around,
           budget: this.#budget,
@@ -316,28 +318,42 @@ class DatabaseEventLog implements OpenEventLog {
     this.#meter.add('sftpgo_events_written_total', 1, { action: actionOf(event) })
   }
 
-  #measure(notifier: string): void {
+  async #measure(notifier: string): Promise<void> {
     this.#meter.set('sftpgo_events_parked', this.#outbox.parked(notifier), { notifier })
-    const waits = (this.#relays.status(notifier)?.waiting ?? 0) > 0
-    const oldestMs = waits ? this.#outbox.oldestMs(notifier) : undefined
+    const oldestMs = await this.#oldestMs(notifier)
     const age = oldestMs === undefined ? 0 : Math.max(0, this.#clock.now() - oldestMs)
     this.#meter.set('sftpgo_events_oldest_seconds', age / 1000, { notifier })
+  }
+
+  async #oldestMs(notifier: string): Promise<number | undefined> {
+    if ((this.#relays.status(notifier)?.waiting ?? 0) === 0) return undefined
+    const known = this.#oldest.get(notifier) ?? new OldestWaiting(this.#outbox.debtsOf(notifier))
+    this.#oldest.set(notifier, known)
+    // What is not in the database yet is younger.
+    return (await known.look()) ?? this.#journaled?.oldestYoungMs(notifier)
   }
 
   /** Commands write into the same database. */
   #watch(known: number): void {
     this.#clock.after(watchMs, () => {
-      if (this.#closing !== undefined) return
-      let now = known
-      try {
-        now = this.#outbox.generation()
-        for (const { name } of this.#notifiers) this.#measure(name)
-      } catch (error) {
-        this.#log.error('events cannot be read', { error })
-      }
-      if (now !== known) this.#relays.rescan()
-      this.#watch(now)
+      if (this.#closing === undefined) void this.#look(known).then((now) => this.#watch(now))
     })
+  }
+
+  /** Looks at what others changed and at how things stand; the new generation. Never rejects. */
+  async #look(known: number): Promise<number> {
+    let now = known
+    try {
+      now = this.#outbox.generation()
+      if (now !== known) {
+        for (const oldest of this.#oldest.values()) oldest.forget()
+        this.#relays.rescan()
+      }
+      for (const { name } of this.#notifiers) if (this.#closing === undefined) await this.#measure(name)
+    } catch (error) {
+      this.#log.error('events cannot be read', { error })
+    }
+    return now
   }
 }
 

@@ -5,6 +5,7 @@ import type { Step, WriteResult } from '../database/writer.ts'
 import type { FileEvent, ServerEvent } from './event.ts'
 import type { FileIntent, IntentCheck } from './event-log.ts'
 import { isOwed, type NotifierEntry } from './notifier-entry.ts'
+import type { Debts, StreamHead } from './oldest-waiting.ts'
 import { actionOf, eventOfPayload, payloadOf, streamOf } from './stored-event.ts'
 
 /** One event that a notifier is still owed. */
@@ -51,12 +52,12 @@ export interface Outbox extends EventNotes {
   acknowledge(notifier: string, row: OwedRow): Promise<void>
   park(notifier: string, row: OwedRow, attempts: number, reason: string): Promise<void>
   failed(notifier: string, row: OwedRow, attempts: number): Promise<void>
-  /** When the oldest event was written down that a notifier is owed; of a thousand streams at most. */
-  oldestMs(notifier: string): number | undefined
+  /** What one notifier is owed, by stream. */
+  debtsOf(notifier: string): Debts
   /** How many events a notifier is owed. Counts every row. */
   waiting(notifier: string): number
   /** Whether a notifier is still owed this one. */
-  owes(notifier: string, row: OwedRow): boolean
+  owes(notifier: string, event: StreamHead): boolean
   parked(notifier: string): number
   /** Grows when another process changed what is owed. */
   generation(): number
@@ -91,16 +92,16 @@ const sql = {
   owedLess: 'update outbox set owed = owed - 1 where seq = ?',
   park: 'insert or replace into parked (notifier, seq, attempts, reason, since_ms) values (?, ?, ?, ?, ?)',
   failed: 'update delivery set attempts = ? where notifier = ? and stream = ? and seq = ?',
-  // From stream to stream in the index: counting every row would take as long as there are events.
-  oldest: `with recursive streams (stream) as (
-      select min(stream) from delivery where notifier = ?1
+  // From stream to stream in the index: looking at every row would take as long as there are events.
+  heads: `with recursive streams (stream) as (
+      select min(stream) from delivery where notifier = ?1 and stream > ?2
       union all
       select (select min(d.stream) from delivery d where d.notifier = ?1 and d.stream > streams.stream)
-        from streams where streams.stream is not null limit 1000
+        from streams where streams.stream is not null limit ?3
     )
-    select created_ms as createdMs from outbox where seq = (
-      select min((select min(seq) from delivery d where d.notifier = ?1 and d.stream = streams.stream)) from streams
-    )`,
+    select stream, (select min(seq) from delivery d where d.notifier = ?1 and d.stream = streams.stream) as seq
+      from streams where stream is not null`,
+  written: 'select created_ms as createdMs from outbox where seq = ?',
   waiting: 'select count(*) as n from delivery where notifier = ?',
   owes: 'select count(*) as n from delivery where notifier = ? and stream = ? and seq = ?',
   parked: 'select count(*) as n from parked where notifier = ?',
@@ -114,13 +115,17 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const nextStream = database.query<{ stream: string }>(sql.nextStream)
   const waiting = database.query<{ n: number }>(sql.waiting)
   const owes = database.query<{ n: number }>(sql.owes)
-  const oldest = database.query<{ createdMs: number }>(sql.oldest)
+  const heads = database.query<StreamHead>(sql.heads)
+  const written = database.query<{ createdMs: number }>(sql.written)
   const parked = database.query<{ n: number }>(sql.parked)
   const generation = database.query<{ generation: number }>(sql.generation)
   const write = (steps: readonly Step[]): Promise<WriteResult> => database.writer.write(steps, { durable })
   // What is told twice after a power failure does no harm, so nobody waits for the disk here.
   const writeSoftly = (steps: readonly Step[]): Promise<WriteResult> =>
     database.writer.write(steps, { durable: false })
+
+  const isOwing = (notifier: string, { stream, seq }: StreamHead): boolean =>
+    (owes.get(notifier, stream, seq)?.n ?? 0) > 0
 
   return {
     async intend(id, { event, check }, createdMs = now()) {
@@ -180,9 +185,13 @@ export function createOutbox(options: OutboxOptions): Outbox {
     async failed(notifier, { stream, seq }, attempts) {
       await writeSoftly([{ sql: sql.failed, values: [attempts, notifier, stream, seq] }])
     },
-    oldestMs: (notifier) => oldest.get(notifier)?.createdMs,
     waiting: (notifier) => waiting.get(notifier)?.n ?? 0,
-    owes: (notifier, { stream, seq }) => (owes.get(notifier, stream, seq)?.n ?? 0) > 0,
+    owes: isOwing,
+    debtsOf: (notifier) => ({
+      heads: (stream, most) => heads.all(notifier, stream, most),
+      isOwed: (head) => isOwing(notifier, head),
+      writtenMs: (seq) => written.get(seq)?.createdMs,
+    }),
     parked: (notifier) => parked.get(notifier)?.n ?? 0,
     generation: () => generation.get()?.generation ?? 0,
   }
