@@ -1,5 +1,5 @@
 import { closeSync, ftruncateSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
-import { FileError } from '../base/errors.ts'
+import { diskErrorOf } from '../base/disk-error.ts'
 import type { Logger } from '../base/log.ts'
 import type { IntentCheck } from './event-log.ts'
 import type { FileEvent, ServerEvent } from './event.ts'
@@ -115,14 +115,6 @@ function writeWhole(descriptor: number, bytes: Buffer, sizeBefore: number): void
     } catch {
       // A half line at the end is not believed; one in the middle is reported at the next start.
     }
-    const { code } = error as NodeJS.ErrnoException
-    const full = code === 'ENOSPC' || code === 'EDQUOT'
-    throw new FileError(
-      full ? 'no-space' : 'input-output',
-      `Cannot write an event down: ${code ?? 'unknown error'}`,
-      {
-        cause: error,
-      },
-    )
+    throw diskErrorOf(error, 'Cannot write an event down')
   }
 }

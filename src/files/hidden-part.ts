@@ -33,8 +33,9 @@ export function beginHiddenPart(
   const part = partPathFor(final, active.nextId())
   const upload: ActiveUpload = { root: mount.realRoot, part, final, exclusive }
   const record = { root: mount.realRoot, part, final }
-  active.add(upload)
+  // Noted first: where that fails nothing has begun.
   journal.begun(record)
+  active.add(upload)
   const over = (): void => {
     active.remove(upload)
     try {

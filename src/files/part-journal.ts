@@ -1,4 +1,5 @@
 import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
+import { diskErrorOf } from '../base/disk-error.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { VirtualPath } from '../base/virtual-path.ts'
@@ -14,6 +15,7 @@ export interface PartRecord {
 
 /** Remembers uploads under way, so that the next life of the server finds what a crash left behind. */
 export interface PartJournal {
+  /** Throws a `FileError` where the disk takes no line. */
   begun(record: PartRecord): void
   /** Published or removed. */
   over(record: PartRecord): void
@@ -46,22 +48,41 @@ export function openPartJournal(file: string): PartJournal {
   const descriptor = openSync(file, 'a', 0o600)
   const line = (step: '+' | '-', { root, part, final }: PartRecord): string =>
     `${JSON.stringify([step, root, part, final])}\n`
+  let torn = false
   const append = (text: string): void => {
+    const bytes = Buffer.from(torn ? `\n${ends}${text}` : ends + text)
+    try {
+      for (let done = 0; done < bytes.length;) done += writeSync(descriptor, bytes, done)
+    } catch (error) {
+      // A disk that was full may have taken the half of a line: the next one must not join it.
+      torn = true
+      throw diskErrorOf(error, 'Cannot note an upload')
+    }
+    torn = false
     ends = ''
-    writeSync(descriptor, text)
+  }
+  /** An end that is lost costs as little as one that is late, and what has ended has ended. */
+  const appendEnds = (): void => {
+    try {
+      append('')
+    } catch {
+      ends = ''
+    }
   }
   return {
-    begun: (record) => append(ends + line('+', record)),
+    begun: (record) => append(line('+', record)),
     over(record) {
       ends += line('-', record)
-      if (ends.length > mostWaitingEnds) append(ends)
+      if (ends.length > mostWaitingEnds) appendEnds()
     },
     left: (root) => [...left.values()].filter((record) => root === undefined || record.root === root),
     swept(record) {
-      if (left.delete(keyOf(record))) append(ends + line('-', record))
+      if (!left.delete(keyOf(record))) return
+      ends += line('-', record)
+      appendEnds()
     },
     close() {
-      if (ends !== '') append(ends)
+      if (ends !== '') appendEnds()
       closeSync(descriptor)
     },
   }
