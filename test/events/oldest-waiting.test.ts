@@ -29,7 +29,7 @@ describe('the age of the oldest event that waits', () => {
     await Promise.all(names.map(async (name) => log.record(uploadOf(name, '/later'))))
     const ageIs = (what: string, holds: (age: number) => boolean): Promise<void> =>
       eventually(what, () => {
-        clock.advance(1)
+        clock.advance(50)
         return holds(ages.at(-1) ?? -1)
       })
     await ageIs('the oldest is seen', (age) => age >= 60)
