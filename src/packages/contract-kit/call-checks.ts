@@ -56,6 +56,20 @@ export const callChecks: readonly KitCheck[] = [
     },
   },
   {
+    promise: 'understands a host on another gRPC library',
+    async run(kit) {
+      const run = await kit.run()
+      const { fullName, methods }: ServiceDescription = slots[kit.slot].service
+      const [method] = Object.values(methods)
+      const { code } = await run.askAsStranger(`/${fullName}/${method?.name ?? ''}`, new Uint8Array())
+      // Whatever it thinks of an empty question, it has to be its own word: these two come from who could not talk.
+      expectThat(code !== unavailable && code !== deadlineExceeded, `It could not be asked (status ${code})`)
+      const unknown = await run.askAsStranger(`/${fullName}/NobodyHasThisMethod`, new Uint8Array())
+      expectThat(unknown.code === unimplemented, `It said ${unknown.code} to a method that does not exist`)
+      return 'kept'
+    },
+  },
+  {
     promise: 'says "unimplemented" to a method that nobody has',
     async run(kit) {
       const run = await kit.run()
@@ -157,6 +171,9 @@ async function ask({ slot, samples, canary }: Kit, run: PluginRun, secret = cana
 function isGrant(answer: unknown): boolean {
   return typeof answer === 'object' && answer !== null && 'granted' in answer && answer.granted === true
 }
+
+/** Numbers of gRPC for how a call ended. */
+const [deadlineExceeded, unimplemented, unavailable] = [4, 12, 14]
 
 const noMessages: readonly Uint8Array[] = [
   // Field 1, said to be 127 bytes long, and nothing after it.

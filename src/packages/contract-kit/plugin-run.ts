@@ -12,6 +12,7 @@ import { openChannel, type Channel } from '../../wire/client.ts'
 import { openSocketFolder } from '../../wire/endpoint.ts'
 import { announcementVariables } from '../../wire/environment.ts'
 import { parseHandshake } from '../../wire/handshake.ts'
+import { askAsStranger } from '../../wire/stranger.ts'
 import type { BuiltPlugin } from '../build-plugin.ts'
 
 /** A plugin as the kit runs it. */
@@ -39,6 +40,8 @@ export interface PluginRun {
   readonly marker: string
   /** Connects as somebody who has another certificate, or none. */
   connectAs(identity: Identity | undefined): Promise<Channel>
+  /** Asks over another gRPC library: the number of the status and the bytes of the answer. */
+  askAsStranger(path: string, message: Uint8Array): ReturnType<typeof askAsStranger>
   /** Ends it the hard way, with all that it started. */
   end(): Promise<ExitReport>
 }
@@ -85,7 +88,14 @@ export async function startRun(request: RunRequest): Promise<PluginRun> {
     const startMs = performance.now() - began
     attend(channel, request)
     const api = connectSlot(plugin.slot, channel, { timeoutMs: slots[plugin.slot].callTimeoutMs })
-    return { line, startMs, process, channel, api, marker: sockets.path, connectAs, end }
+    return {
+      ...{ line, startMs, process, channel, api, marker: sockets.path, connectAs, end },
+      askAsStranger(path, message) {
+        if (certificate === undefined) throw new PluginError('bad-handshake', 'It gave no certificate')
+        const to = { address, identity, pluginCertificate: certificate, timeoutMs: 5_000 }
+        return askAsStranger(to, path, message)
+      },
+    }
   } catch (error) {
     await end()
     throw error
