@@ -56,8 +56,11 @@ const metrics = [
   '',
   'Off unless `telemetry.bind_port` is set. Beside the metrics below stand those of the Node process (`sftpgo_process_*`,',
   '`sftpgo_nodejs_*`). No label ever holds a user name, a path or an address, and a label takes at most 100 values.',
-  '`/healthz` says that the process answers; `/readyz` says of each plugin slot, the database, the disk and the events',
-  'whether they are ready (503 when one is not).',
+  '`/healthz` says that the process answers; `/readyz` says of each plugin slot, the database, the disk, the events and the',
+  'workers whether they are `ready`, and whether they are `required`. It answers 503 when a part that is required is not ready.',
+  'A slot is ready when each of its plugins is. It is not required when every plugin in it that is down has `"required": false`:',
+  'the server would start without them, so no load balancer should take it away for them, and `ready: false` is there for who',
+  'watches.',
   '',
   metricsPage(),
 ]

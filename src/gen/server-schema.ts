@@ -1077,7 +1077,7 @@ export const serverSchema = {
           },
           "required": {
             "type": "boolean",
-            "description": "Whether the server refuses to start without it.",
+            "description": "Whether the server refuses to start without it, and is not ready while it is down.",
             "default": true,
             "x-ours": true
           },

@@ -38,7 +38,7 @@ export interface PluginSettings {
   readonly enabled: boolean
   /** Under development: needs no checksum in a server started with --dev-plugins, which listens on loopback only. Default: false. */
   readonly dev: boolean
-  /** Whether the server refuses to start without it. Default: true. */
+  /** Whether the server refuses to start without it, and is not ready while it is down. Default: true. */
   readonly required: boolean
   /** The program: an executable, one bundled JavaScript file, or a folder with a plugin.json. */
   readonly cmd?: string

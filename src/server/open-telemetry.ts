@@ -75,7 +75,7 @@ async function startTelemetry(
     meter,
     async readiness() {
       await pulse.take()
-      return status().parts
+      return status()
     },
     minTlsVersion: telemetry.min_tls_version,
     ...(telemetry.certificate_file === ''

@@ -86,6 +86,14 @@ export interface PluginNotReady {
   readonly oldRuns: boolean
 }
 
+/** How a part of a server is. */
+export interface PartState {
+  readonly ready: boolean
+  /** Whether the server is not ready without it. */
+  readonly required: boolean
+  readonly detail: string
+}
+
 /** How a server is, for `status` and `/readyz`. */
 export interface ServerStatus {
   readonly pid: number
@@ -100,6 +108,8 @@ export interface ServerStatus {
   readonly lastReload: { readonly at: string; readonly ok: boolean; readonly message: string } | undefined
   /** Settings that were changed since the start and wait for a restart. */
   readonly needRestart: readonly string[]
+  /** Whether the server can do its work: every part that is required is ready. */
+  readonly ready: boolean
   /** Each part by name: slots, database, disk, events. */
-  readonly parts: Readonly<Record<string, { readonly ready: boolean; readonly detail: string }>>
+  readonly parts: Readonly<Record<string, PartState>>
 }

@@ -2,10 +2,8 @@ import { statfsSync } from 'node:fs'
 import { messageOf } from '../base/errors.ts'
 import { type SlotName, slots } from '../slots/index.ts'
 import type { Parts } from './parts.ts'
-import type { ServerStatus } from './running-server.ts'
+import type { PartState, ServerStatus } from './running-server.ts'
 import { programVersion } from './version.ts'
-
-type PartState = ServerStatus['parts'][string]
 
 /** How a server is right now. */
 export function statusOf(
@@ -14,6 +12,7 @@ export function statusOf(
 ): ServerStatus {
   const { door, log, current, startedAt } = parts
   const { connections, sessions } = door.counts()
+  const states = partStates(parts)
   return {
     pid: process.pid,
     version: programVersion(),
@@ -26,32 +25,44 @@ export function statusOf(
     droppedLogLines: log.droppedLines,
     lastReload: reloads.last,
     needRestart: reloads.needRestart,
-    parts: partStates(parts),
+    ready: Object.values(states).every(({ ready, required }) => ready || !required),
+    parts: states,
   }
 }
 
 function partStates(parts: Parts): Record<string, PartState> {
   const names = Object.keys(slots) as SlotName[] // the table's own keys
-  return {
-    ...Object.fromEntries(names.map((name) => [`slot ${name}`, slotState(parts, name)])),
+  const required = {
     database: parts.pulse.state(),
     disk: diskState(parts.current.config.stateFolder),
     events: eventState(parts),
     ...workerState(parts),
   }
+  return {
+    ...Object.fromEntries(names.map((name) => [`slot ${name}`, slotState(parts, name)])),
+    ...Object.fromEntries(
+      Object.entries(required).map(([name, { ready, detail }]) => [name, { ready, required: true, detail }]),
+    ),
+  }
 }
 
+/** A part that no server can be without. */
+type Needed = Omit<PartState, 'required'>
+
 /** Only where there are any. */
-function workerState({ door }: Parts): Record<string, PartState> {
+function workerState({ door }: Parts): Record<string, Needed> {
   const workers = door.workers?.()
   return workers === undefined ? {} : { workers }
 }
 
+/** Ready when each of its plugins is; what is down is required when a plugin is that the server would not start without. */
 function slotState({ host }: Parts, slot: SlotName): PartState {
   const plugins = host.status().filter(({ type, enabled }) => type === slot && enabled)
-  if (plugins.length === 0) return { ready: true, detail: 'empty' }
+  if (plugins.length === 0) return { ready: true, required: false, detail: 'empty' }
+  const down = plugins.filter(({ state }) => state !== 'ready')
   return {
-    ready: plugins.every(({ state, required }) => state === 'ready' || !required),
+    ready: down.length === 0,
+    required: (down.length === 0 ? plugins : down).some(({ required }) => required),
     detail: plugins
       .map(
         ({ name, state, reason }) => `${name} ${state}${reason === undefined ? '' : ` (${reason.message})`}`,
@@ -60,7 +71,7 @@ function slotState({ host }: Parts, slot: SlotName): PartState {
   }
 }
 
-function eventState({ events }: Parts): PartState {
+function eventState({ events }: Parts): Needed {
   const { full, usedBytes, unwritten, notifiers } = events.status()
   const used = `${(usedBytes / 1024 / 1024).toFixed(1)} MiB kept`
   if (full) return { ready: false, detail: `the disk budget is used up: ${used}` }
@@ -80,7 +91,7 @@ function eventState({ events }: Parts): PartState {
 /** Below this nothing can be relied on any more. */
 const leastFreeBytes = 16 * 1024 * 1024
 
-function diskState(folder: string): PartState {
+function diskState(folder: string): Needed {
   try {
     const { bavail, bsize } = statfsSync(folder)
     const free = bavail * bsize

@@ -5,10 +5,11 @@ import type { AddressInfo } from 'node:net'
 import { ConfigError, messageOf } from '../base/errors.ts'
 import type { ProgramMeter } from './meters.ts'
 
-/** The state of one part, for `/readyz`. */
+/** What `/readyz` answers: 503 when it is not ready. */
 export interface Readiness {
   readonly ready: boolean
-  readonly detail: string
+  /** Each part by name, also those that the server is ready without. */
+  readonly parts: Readonly<Record<string, { readonly ready: boolean; readonly required: boolean }>>
 }
 
 /** How the listener is made. */
@@ -16,8 +17,8 @@ export interface TelemetryOptions {
   readonly port: number
   readonly address: string
   readonly meter: ProgramMeter
-  /** Each part by name; asked at every request. */
-  readonly readiness: () => Readonly<Record<string, Readiness>> | Promise<Readonly<Record<string, Readiness>>>
+  /** Asked at every request. */
+  readonly readiness: () => Readiness | Promise<Readiness>
   readonly certificateFile?: string
   readonly certificateKeyFile?: string
   /** 12 or 13; default 12. */
@@ -96,8 +97,7 @@ async function answer(
     return send(response, 401, { error: 'A name and a password are needed' })
   }
   if (path === '/readyz') {
-    const parts = await options.readiness()
-    const ready = Object.values(parts).every((part) => part.ready)
+    const { ready, parts } = await options.readiness()
     return send(response, ready ? 200 : 503, { ready, parts })
   }
   if (path === '/metrics') {

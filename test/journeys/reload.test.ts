@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { Client, type SFTPWrapper } from 'ssh2'
 import { describe, expect, it } from 'vitest'
@@ -83,6 +84,39 @@ describe('a reload', () => {
     await expect(fetch(`http://127.0.0.1:${second}/healthz`)).rejects.toThrow()
   })
 
+  it('shows a slot that is down in /readyz, and is ready without it when nothing in it is required', async () => {
+    const port = await freePort()
+    const telemetry = { bind_port: port }
+    await using it = await started({ telemetry })
+    const readiness = async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`)
+      const { ready, parts } = (await answer.json()) as Readiness // as documented
+      return { status: answer.status, ready, slot: parts['slot notifier'] }
+    }
+    const empty = { ready: true, required: false, detail: 'empty' }
+    expect(await readiness()).toEqual({ status: 200, ready: true, slot: empty })
+    // A program that ends at once.
+    const sha256sum = createHash('sha256').update(readFileSync('/bin/false')).digest('hex')
+    const entry = (name: string, required: boolean) => ({
+      ...{ name, type: 'notifier', cmd: '/bin/false', sha256sum, auto_mtls: true, required },
+      notifier_options: { fs_events: ['upload'] },
+    })
+    it.reload({ telemetry, plugins: [entry('spare', false)] })
+    expect(await readiness()).toEqual({
+      ...{ status: 200, ready: true },
+      slot: { ready: false, required: false, detail: expect.stringContaining('spare ') },
+    })
+    expect(runCommand(['status', '--config', it.config]).stdout).toMatch(
+      /slot notifier +NOT READY \(and not required\): spare/,
+    )
+    it.reload({ telemetry, plugins: [entry('spare', false), entry('needed', true)] })
+    expect(await readiness()).toEqual({
+      ...{ status: 503, ready: false },
+      slot: { ready: false, required: true, detail: expect.stringMatching(/spare .*, needed /) },
+    })
+    expect(runCommand(['status', '--config', it.config]).status).toBe(1)
+  })
+
   it('says what waits for a restart, until it is put back', async () => {
     await using it = await started()
     const { said } = it.reload({ state_dir: 'elsewhere', log: { level: 'debug' } }, 'SIGHUP')
@@ -106,6 +140,11 @@ describe('a reload', () => {
     expect(await greeting(it.server.port)).toContain('SSH-2.0-')
   })
 })
+
+interface Readiness {
+  readonly ready: boolean
+  readonly parts: Readonly<Record<string, unknown>>
+}
 
 type Settings = Readonly<Record<string, unknown>>
 

@@ -1,19 +1,18 @@
-import type { ServerStatus } from '../../server/running-server.ts'
+import type { PartState, ServerStatus } from '../../server/running-server.ts'
 import { askServer } from '../ask-server.ts'
 import { type CliCommand, flag } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { printJson, printTable } from '../output.ts'
 
-/** Says how the running server is; the exit code is 1 when a part of it is not ready. */
+/** Says how the running server is; the exit code is 1 when a part that it needs is not ready. */
 export const status: CliCommand = {
   options: [['--json', 'print as JSON']],
   examples: ['status', 'status --json'],
   async run(input) {
     const answer = (await askServer(input.configFile, 'status')) as ServerStatus // as the server's operation answers
-    const ready = Object.values(answer.parts).every((part) => part.ready)
     if (flag(input, 'json')) printJson(answer)
     else printTable(rowsOf(answer))
-    return ready ? exitCodes.ok : exitCodes.unexpected
+    return answer.ready ? exitCodes.ok : exitCodes.unexpected
   },
 }
 
@@ -29,9 +28,11 @@ function rowsOf(status: ServerStatus): string[][] {
       ? []
       : [['last reload', `${status.lastReload.at}: ${status.lastReload.message}`]]),
     ...(status.needRestart.length === 0 ? [] : [['needs a restart', status.needRestart.join(', ')]]),
-    ...Object.entries(status.parts).map(([name, part]) => [
-      name,
-      `${part.ready ? '' : 'NOT READY: '}${part.detail}`,
-    ]),
+    ...Object.entries(status.parts).map(([name, part]) => [name, `${readinessOf(part)}${part.detail}`]),
   ]
+}
+
+function readinessOf({ ready, required }: PartState): string {
+  if (ready) return ''
+  return required ? 'NOT READY: ' : 'NOT READY (and not required): '
 }
