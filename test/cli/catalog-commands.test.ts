@@ -64,6 +64,67 @@ describe('a catalog in a bucket', () => {
   )
 })
 
+describe('for programs', () => {
+  it('every step from a new key to the removal says in JSON what it did', { timeout: 60_000 }, async () => {
+    await using work = workplace()
+    const { file, archive } = work
+    const json = async (...args: readonly string[]): Promise<unknown> => {
+      // These are about no server.
+      const plain = ['key', 'publish', 'revoke', 'new', 'init'].some((word) =>
+        args.slice(0, 2).includes(word),
+      )
+      const { status, stdout, stderr } = await (plain
+        ? work.run([...args, '--json'])
+        : work.about(...args, '--json'))
+      expect({ args, status, stderr }).toEqual({ args, status: 0, stderr: '' })
+      return JSON.parse(stdout)
+    }
+    const made = (await json('catalog', 'key', file('key'))) as { publicKey: string } // as documented
+    const key = made.publicKey
+    expect(made).toEqual({ privateKeyFile: file('key'), publicKey: said('ed25519:') })
+    const url = file('catalog')
+    const publish = async (version: string): Promise<unknown> =>
+      json('catalog', 'publish', url, await archive({ version }), '--key', file('key'))
+    expect(await publish('1.0.0')).toMatchObject({ sequence: 1, archives: [said('acme-auth-1.0.0')] })
+    expect(await json('catalog', 'add', 'corp', url, '--key', key)).toEqual({
+      ...{ name: 'corp', url, key, packages: 1 },
+    })
+    await json('plugin', 'install', 'acme-auth')
+    expect(await json('plugin', 'enable', 'acme-auth')).toEqual({
+      ...{ name: 'acme-auth', package: 'acme-auth', ready: false },
+    })
+    await publish('1.1.0')
+    const update = { name: 'acme-auth', locked: '1.0.0', version: '1.1.0', newest: '1.1.0' }
+    const change = { what: 'version', from: '1.0.0', to: '1.1.0' }
+    expect(await json('plugin', 'update', 'acme-auth')).toMatchObject({
+      ...update,
+      ...{ changes: [change, { what: 'digest' }], taken: null },
+    })
+    expect(await json('plugin', 'update', 'acme-auth', '--yes')).toMatchObject({
+      ...update,
+      taken: 'no server',
+    })
+    expect(await json('plugin', 'disable', 'acme-auth')).toEqual({ name: 'acme-auth', stopped: false })
+    expect(await json('plugin', 'remove', 'acme-auth')).toEqual({
+      name: 'acme-auth',
+      versions: expect.arrayContaining(['1.0.0', '1.1.0']),
+    })
+    expect(
+      await json('catalog', 'revoke', url, 'acme-auth@1.0.0', '--key', file('key'), '--reason', 'bad'),
+    ).toEqual({ name: 'acme-auth', version: '1.0.0', reason: 'bad' })
+    const kit = file('kit.tgz')
+    expect(await json('catalog', 'save', 'corp', kit)).toMatchObject({ name: 'corp', file: kit, key })
+    expect(await json('catalog', 'remove', 'corp')).toEqual({ name: 'corp' })
+    expect(await json('catalog', 'load', 'corp', kit, '--key', key)).toEqual({
+      ...{ name: 'corp', file: kit, key },
+    })
+    expect(await json('plugin', 'new', 'acme-new', '--slot', 'auth', '--dir', file('new'))).toMatchObject({
+      ...{ name: 'acme-new', slot: 'auth', language: 'typescript', folder: file('new') },
+    })
+    expect(await json('init', file('other.json'))).toEqual({ file: file('other.json') })
+  })
+})
+
 describe('a release page', () => {
   it('is a catalog: its assets are read through whatever it redirects to', { timeout: 120_000 }, async () => {
     await using work = workplace()

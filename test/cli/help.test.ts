@@ -18,5 +18,8 @@ describe('--help', () => {
     const lines = examples.trim().split('\n')
     expect(lines.length).toBeGreaterThan(0)
     for (const line of lines) expect(line).toContain(`sftpgo-ts ${words}`)
+    // These stay and talk; OpenSSH decided the options of the third one.
+    const stays = ['serve', 'plugin dev', 'sftp-server'].includes(words)
+    expect(said.join('').includes('--json'), 'prints what it has to say for programs, too').toBe(!stays)
   })
 })

@@ -8,8 +8,9 @@ import { openCatalogSource, type S3Credentials } from '../../packages/catalog-so
 import { loadKit, saveKit } from '../../packages/kit.ts'
 import { createCatalogKey, publish, readCatalogKey, revoke, type Publisher } from '../../packages/publish.ts'
 import { type CliCommand, CommandError, type CommandInput, flag, textOption } from '../command.ts'
+import { printDone } from '../done.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { print, printJson, printTable } from '../output.ts'
+import { printJson, printTable } from '../output.ts'
 import { packageContext } from '../package-context.ts'
 
 /** Trusts a catalog from now on. */
@@ -17,6 +18,7 @@ export const catalogAdd: CliCommand = {
   arguments: '<name> <url>',
   options: [
     ['--key <key>', 'its key, "ed25519:..."; from its publisher, over another way than the catalog itself'],
+    ['--json', 'print as JSON'],
   ],
   examples: [
     'catalog add corp https://plugins.example.com --key ed25519:BASE64',
@@ -27,7 +29,8 @@ export const catalogAdd: CliCommand = {
     const key = textOption(input, 'key')
     if (key === undefined) throw new CommandError(exitCodes.usage, await whichKey(url))
     const { packages } = await packageContext(input).catalogs.add({ name, url, key })
-    print(`Added the catalog ${name} with ${Object.keys(packages).length} packages`)
+    const count = Object.keys(packages).length
+    printDone(input, `Added the catalog ${name} with ${count} packages`, { name, url, key, packages: count })
   },
 }
 
@@ -57,11 +60,12 @@ export const catalogList: CliCommand = {
 /** Trusts a catalog no longer; what was installed from it stays. */
 export const catalogRemove: CliCommand = {
   arguments: '<name>',
+  options: [['--json', 'print as JSON']],
   examples: ['catalog remove corp'],
   async run(input) {
     const [name = ''] = input.args
     await packageContext(input).catalogs.remove(name)
-    print(`Removed the catalog ${name}`)
+    printDone(input, `Removed the catalog ${name}`, { name })
   },
 }
 
@@ -96,19 +100,24 @@ export const catalogSearch: CliCommand = {
 /** Makes the key of a new catalog. */
 export const catalogKey: CliCommand = {
   arguments: '<file>',
+  options: [['--json', 'print as JSON']],
   withoutConfig: true,
   examples: ['catalog key corp.key'],
   async run(input) {
     const [file = ''] = input.args
-    print(`The private key is in "${file}": keep it. The public key, for "catalog add":`)
-    print(await createCatalogKey(file))
+    const publicKey = await createCatalogKey(file)
+    const sentence = `The private key is in "${file}": keep it. The public key, for "catalog add":\n${publicKey}`
+    printDone(input, sentence, { privateKeyFile: file, publicKey })
   },
 }
 
 /** Puts archives into a catalog and signs its index. */
 export const catalogPublish: CliCommand = {
   arguments: '<url> <archives...>',
-  options: [['--key <file>', 'the private key of the catalog']],
+  options: [
+    ['--key <file>', 'the private key of the catalog'],
+    ['--json', 'print as JSON'],
+  ],
   withoutConfig: true,
   examples: [
     'catalog publish /srv/plugins dist/acme-auth-1.2.0-any.tgz --key corp.key',
@@ -116,9 +125,12 @@ export const catalogPublish: CliCommand = {
   ],
   async run(input) {
     const [url = '', ...archives] = input.args
-    const index = await publish(archives, await publisherOf(url, input))
-    print(
-      `Published ${archives.length} archives; the index is number ${index.sequence}, good until ${new Date(index.expires).toISOString().slice(0, 10)}`,
+    const { sequence, expires } = await publish(archives, await publisherOf(url, input))
+    const until = new Date(expires).toISOString()
+    printDone(
+      input,
+      `Published ${archives.length} archives; the index is number ${sequence}, good until ${until.slice(0, 10)}`,
+      { archives, sequence, expires: until },
     )
   },
 }
@@ -129,6 +141,7 @@ export const catalogRevoke: CliCommand = {
   options: [
     ['--key <file>', 'the private key of the catalog'],
     ['--reason <text>', 'why, for whoever wanted to install it'],
+    ['--json', 'print as JSON'],
   ],
   withoutConfig: true,
   examples: ['catalog revoke /srv/plugins acme-auth@1.2.0 --key corp.key --reason "accepts empty passwords"'],
@@ -139,7 +152,7 @@ export const catalogRevoke: CliCommand = {
     if (version === undefined || reason === undefined)
       throw new CommandError(exitCodes.usage, 'A revocation names NAME@VERSION and a --reason')
     await revoke(name, version, reason, await publisherOf(url, input))
-    print(`Revoked ${name} ${version}`)
+    printDone(input, `Revoked ${name} ${version}`, { name, version, reason })
   },
 }
 
@@ -166,20 +179,25 @@ function s3Credentials(): S3Credentials | undefined {
 /** Writes a trusted catalog into one file, for a machine without network. */
 export const catalogSave: CliCommand = {
   arguments: '<name> <file>',
+  options: [['--json', 'print as JSON']],
   examples: ['catalog save corp corp-kit.tgz'],
   async run(input) {
     const [name = '', file = ''] = input.args
     const entry = (await packageContext(input).catalogs.list()).find((one) => one.name === name)
     if (entry === undefined) throw new CommandError(exitCodes.notFound, `There is no catalog "${name}"`)
-    print(`Saved ${name}: sha256 ${await saveKit(entry, file)}`)
-    print(`Load it there with "sftpgo-ts catalog load ${name} ${file} --key ${entry.key}"`)
+    const sha256 = await saveKit(entry, file)
+    const next = `Load it there with "sftpgo-ts catalog load ${name} ${file} --key ${entry.key}"`
+    printDone(input, `Saved ${name}: sha256 ${sha256}\n${next}`, { name, file, sha256, key: entry.key })
   },
 }
 
 /** Takes a catalog out of one file. */
 export const catalogLoad: CliCommand = {
   arguments: '<name> <file>',
-  options: [['--key <key>', 'its key, "ed25519:..."']],
+  options: [
+    ['--key <key>', 'its key, "ed25519:..."'],
+    ['--json', 'print as JSON'],
+  ],
   examples: ['catalog load corp corp-kit.tgz --key ed25519:BASE64'],
   async run(input) {
     const [name = '', file = ''] = input.args
@@ -193,6 +211,6 @@ export const catalogLoad: CliCommand = {
     }
     const { catalogs, kits } = packageContext(input)
     await loadKit(file, { name, key, folder: kits, catalogs })
-    print(`Loaded the catalog ${name}`)
+    printDone(input, `Loaded the catalog ${name}`, { name, file, key })
   },
 }

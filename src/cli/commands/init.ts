@@ -2,8 +2,8 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { makeFolders } from '../../base/make-folders.ts'
 import { type CliCommand, CommandError, textOption } from '../command.ts'
+import { printDone } from '../done.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { print } from '../output.ts'
 import { writeEditorSchema } from '../editor-schema.ts'
 
 /** Writes a working configuration to start from; never over an existing file. */
@@ -13,6 +13,7 @@ export const init: CliCommand = {
     ['--port <port>', 'where to listen', '2022'],
     ['--address <address>', 'on which address; empty means every one', '127.0.0.1'],
     ['--state-dir <folder>', 'where state and host keys lie; default: both beside the configuration'],
+    ['--json', 'print as JSON'],
   ],
   examples: [
     'init',
@@ -29,8 +30,8 @@ export const init: CliCommand = {
     makeFolders(dirname(file))
     const asked = { port, address: String(input.options['address']), stateDir: textOption(input, 'stateDir') }
     writeFileSync(file, starter(writeEditorSchema(file), asked), { flag: 'wx' })
-    print(`Wrote ${file}`)
-    print(`Start the server:  sftpgo-ts serve --config ${file}`)
+    const next = `Start the server:  sftpgo-ts serve --config ${file}`
+    printDone(input, `Wrote ${file}\n${next}`, { file })
   },
 }
 

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { replaceConfig, setPluginKey, writtenEntries } from '../../config/edit-plugins.ts'
 import { type CliCommand, CommandError } from '../command.ts'
+import { printDone } from '../done.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { print } from '../output.ts'
 import { reloadServer } from '../reload-server.ts'
 
 /** Switches a configuration entry off: it stays, checked but not started. */
 export const pluginDisable: CliCommand = {
   arguments: '<entry>',
+  options: [['--json', 'print as JSON']],
   examples: ['plugin disable acme-auth'],
   async run(input) {
     const [name = ''] = input.args
@@ -27,6 +28,7 @@ export const pluginDisable: CliCommand = {
         exitCodes.invalid,
         `"${name}" is disabled in "${input.configFile}", which the running server did not take:\n${answer.problems.join('\n')}`,
       )
-    print(`"${name}" is disabled${answer === undefined ? '' : ' and stopped'}`)
+    const stopped = answer !== undefined
+    printDone(input, `"${name}" is disabled${stopped ? ' and stopped' : ''}`, { name, stopped })
   },
 }

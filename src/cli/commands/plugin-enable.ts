@@ -9,8 +9,8 @@ import { shippedSchema } from '../../server/plugin-settings.ts'
 import { changePlugins } from '../change-plugins.ts'
 import { type CliCommand, CommandError, textOption } from '../command.ts'
 import { refreshEditorSchema } from '../editor-schema.ts'
+import { printDone } from '../done.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { print } from '../output.ts'
 import { packageContext, type PackageContext } from '../package-context.ts'
 import { entryOf, installOne } from './plugin-install.ts'
 
@@ -20,6 +20,7 @@ export const pluginEnable: CliCommand = {
   options: [
     ['--as <entry>', 'name of the configuration entry; by default the name of the package'],
     ['--settings <json>', "the plugin's settings, as JSON"],
+    ['--json', 'print as JSON'],
   ],
   examples: [
     'plugin enable acme-auth',
@@ -43,11 +44,10 @@ export const pluginEnable: CliCommand = {
         return text
       },
     })
-    print(
-      outcome === 'ready'
-        ? `"${entry}" is enabled and ready`
-        : `"${entry}" is enabled; it starts with the server`,
-    )
+    const ready = outcome === 'ready'
+    printDone(input, `"${entry}" is enabled${ready ? ' and ready' : '; it starts with the server'}`, {
+      ...{ name: entry, package: name, ready },
+    })
     await refreshEditorSchema(context)
   },
 }

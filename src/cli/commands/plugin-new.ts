@@ -6,9 +6,9 @@ import {
   scaffoldSlots,
 } from '../../packages/scaffold/scaffold-options.ts'
 import { programVersion } from '../../server/version.ts'
-import { type CliCommand, CommandError, textOption } from '../command.ts'
+import { type CliCommand, CommandError, flag, textOption } from '../command.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { print } from '../output.ts'
+import { print, printJson } from '../output.ts'
 import { thisProgramAsDependency } from '../this-program.ts'
 
 /** Writes a new plugin that works: types, tests and packing are green before the first line is changed. */
@@ -19,6 +19,7 @@ export const pluginNew: CliCommand = {
     ['--language <language>', `what it is written in: ${scaffoldLanguages.join(', ')}`, 'typescript'],
     ['--dir <folder>', 'where it goes; default: a folder of its name'],
     ['--sdk <spec>', 'where npm gets sftpgo-ts from; default: from where this program was installed'],
+    ['--json', 'print as JSON'],
   ],
   withoutConfig: true,
   examples: ['plugin new acme-auth --slot auth', 'plugin new acme-notify --slot notifier --language go'],
@@ -31,6 +32,8 @@ export const pluginNew: CliCommand = {
     const dependency = textOption(input, 'sdk') ?? thisProgramAsDependency(folder)
     const files = scaffoldFiles({ name, slot, language, version: programVersion(), dependency })
     const written = writeScaffold(folder, files)
+    if (flag(input, 'json'))
+      return printJson({ name, slot, language, folder, sdk: dependency, files: written })
     print(`Wrote ${written.length} files into ${folder}`)
     if (dependency.startsWith('file:'))
       print(`npm takes sftpgo-ts from ${dependency.slice(5)}; --sdk names another place`)

@@ -2,15 +2,15 @@ import { loadConfig } from '../../config/load-config.ts'
 import { PackageError } from '../../base/errors.ts'
 import { forget } from '../../packages/install.ts'
 import { readLock } from '../../packages/lock.ts'
-import type { StoredPackage } from '../../packages/store.ts'
 import type { CliCommand } from '../command.ts'
 import { refreshEditorSchema } from '../editor-schema.ts'
-import { print } from '../output.ts'
+import { printDone } from '../done.ts'
 import { packageContext } from '../package-context.ts'
 
 /** Takes a package out of the lock and every version of it, or the one that is named, out of the store. */
 export const pluginRemove: CliCommand = {
   arguments: '<name>',
+  options: [['--json', 'print as JSON']],
   examples: ['plugin remove acme-auth', 'plugin remove acme-auth@1.2.0'],
   async run(input) {
     const [wanted = ''] = input.args
@@ -27,7 +27,8 @@ export const pluginRemove: CliCommand = {
       if (locked !== undefined) await forget(name, context)
     }
     for (const one of stored) await context.store.remove(one.archiveSha256)
-    print(`Removed ${name}: ${versions(stored)}`)
+    const versions = stored.map(({ manifest }) => manifest.version)
+    printDone(input, `Removed ${name}: ${versions.join(', ') || 'nothing was stored'}`, { name, versions })
     await refreshEditorSchema(context)
   },
 }
@@ -42,8 +43,4 @@ function requireUnused(name: string, configFile: string): void {
     'in-use',
     `The entry "${entry}" uses "${name}": run "sftpgo-ts plugin disable ${entry}" first`,
   )
-}
-
-function versions(stored: readonly StoredPackage[]): string {
-  return stored.map(({ manifest }) => manifest.version).join(', ') || 'nothing was stored'
 }

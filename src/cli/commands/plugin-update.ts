@@ -10,13 +10,16 @@ import { changePlugins } from '../change-plugins.ts'
 import { type CliCommand, CommandError, flag } from '../command.ts'
 import { refreshEditorSchema } from '../editor-schema.ts'
 import { exitCodes } from '../exit-codes.ts'
-import { print } from '../output.ts'
+import { print, printJson } from '../output.ts'
 import { packageContext, type PackageContext } from '../package-context.ts'
 
 /** Shows what a newer version changes, and takes it when that was asked for. */
 export const pluginUpdate: CliCommand = {
   arguments: '<name>',
-  options: [['--yes', 'take the newer version; without it, only the difference is shown']],
+  options: [
+    ['--yes', 'take the newer version; without it, only the difference is shown'],
+    ['--json', 'print as JSON'],
+  ],
   examples: ['plugin update acme-auth', 'plugin update acme-auth --yes', 'plugin update acme-auth@^2 --yes'],
   async run(input) {
     const [wanted = ''] = input.args
@@ -33,13 +36,20 @@ export const pluginUpdate: CliCommand = {
       range === undefined && newest !== undefined && isNewer(newest, stored.manifest.version)
         ? `${newest} is outside of the declared "${declared}": "sftpgo-ts plugin update ${path}@^${newest}" shows it`
         : undefined
-    if (stored.manifest.version === locked.version) {
-      print(`"${name}" ${locked.version} is the newest that fits`)
-    } else {
-      for (const line of await differences(await storedNow(name, locked, context), stored)) print(line)
-      if (flag(input, 'yes')) await take(name, fetched, context)
-      else print(`Take it with "sftpgo-ts plugin update ${wanted} --yes"`)
-    }
+    const { version } = stored.manifest
+    const newer = version !== locked.version
+    const changes = newer ? await differences(await storedNow(name, locked, context), stored) : []
+    // What would be taken is said before it is tried.
+    if (!flag(input, 'json')) for (const change of changes) print(lineOf(change))
+    const taken = newer && flag(input, 'yes') ? await take(name, fetched, context) : undefined
+    if (flag(input, 'json'))
+      return printJson({ name, locked: locked.version, version, changes, taken: taken ?? null, newest })
+    if (!newer) print(`"${name}" ${locked.version} is the newest that fits`)
+    else if (taken === undefined) print(`Take it with "sftpgo-ts plugin update ${wanted} --yes"`)
+    else
+      print(
+        `Locked ${version}${taken === 'ready' ? ', and the running server has taken it' : '; it starts with the server'}`,
+      )
     if (outside !== undefined) print(outside)
   },
 }
@@ -64,7 +74,7 @@ async function storedNow(
 }
 
 /** Locks it, and has the running server switch every enabled entry over; what does not become ready changes nothing. */
-async function take(name: string, fetched: Fetched, context: PackageContext): Promise<void> {
+async function take(name: string, fetched: Fetched, context: PackageContext): Promise<'ready' | 'no server'> {
   const { version } = fetched.stored.manifest
   const outcome = await changePlugins(context, {
     ...{ package: name },
@@ -84,12 +94,8 @@ async function take(name: string, fetched: Fetched, context: PackageContext): Pr
       return text
     },
   })
-  print(
-    outcome === 'ready'
-      ? `Locked ${version}, and the running server has taken it`
-      : `Locked ${version}; it starts with the server`,
-  )
   await refreshEditorSchema(context)
+  return outcome
 }
 
 function enabledEntries(
@@ -102,29 +108,46 @@ function enabledEntries(
     .filter(({ entry }) => runsPackage(entry, name) && entry['enabled'] !== false)
 }
 
-async function differences(before: StoredPackage | undefined, after: StoredPackage): Promise<string[]> {
-  const lines = [
-    `version      ${before?.manifest.version ?? '?'} -> ${after.manifest.version}`,
-    `digest       ${before?.archiveSha256.slice(0, 12) ?? '?'} -> ${after.archiveSha256.slice(0, 12)}`,
+/** What differs between two versions: a value that was replaced, or names that came and went. */
+type Change =
+  | { readonly what: 'version' | 'digest'; readonly from: string; readonly to: string }
+  | {
+      readonly what: 'environment' | 'network' | 'files' | 'settings'
+      readonly added: readonly string[]
+      readonly removed: readonly string[]
+    }
+
+async function differences(before: StoredPackage | undefined, after: StoredPackage): Promise<Change[]> {
+  const changes: Change[] = [
+    { what: 'version', from: before?.manifest.version ?? '?', to: after.manifest.version },
+    { what: 'digest', from: before?.archiveSha256 ?? '?', to: after.archiveSha256 },
   ]
-  for (const kind of ['environment', 'network', 'files'] as const) {
-    const old = new Set(before?.manifest.permissions[kind])
-    const now = new Set(after.manifest.permissions[kind])
-    const added = [...now].filter((one) => !old.has(one)).map((one) => `+${one}`)
-    const gone = [...old].filter((one) => !now.has(one)).map((one) => `-${one}`)
-    if (added.length + gone.length > 0) lines.push(`${kind.padEnd(13)}${[...added, ...gone].join(' ')}`)
+  for (const what of ['environment', 'network', 'files'] as const) {
+    const was = new Set(before?.manifest.permissions[what])
+    changes.push(...cameAndWent(what, was, new Set(after.manifest.permissions[what])))
   }
-  return [...lines, ...(await settingDifferences(before, after))]
+  const [was, is] = await Promise.all([settingNames(before), settingNames(after)])
+  return [...changes, ...cameAndWent('settings', was, is)]
 }
 
-async function settingDifferences(
-  before: StoredPackage | undefined,
-  after: StoredPackage,
-): Promise<string[]> {
-  const [old, now] = await Promise.all([settingNames(before), settingNames(after)])
-  const added = [...now].filter((name) => !old.has(name)).map((name) => `+${name}`)
-  const gone = [...old].filter((name) => !now.has(name)).map((name) => `-${name}`)
-  return added.length + gone.length === 0 ? [] : [`settings     ${[...added, ...gone].join(' ')}`]
+function cameAndWent(
+  what: 'environment' | 'network' | 'files' | 'settings',
+  was: ReadonlySet<string>,
+  is: ReadonlySet<string>,
+): Change[] {
+  const added = [...is].filter((name) => !was.has(name))
+  const removed = [...was].filter((name) => !is.has(name))
+  return added.length + removed.length === 0 ? [] : [{ what, added, removed }]
+}
+
+function lineOf(change: Change): string {
+  const title = change.what.padEnd(13)
+  if ('from' in change) {
+    const short = (value: string): string => (change.what === 'digest' ? value.slice(0, 12) : value)
+    return `${title}${short(change.from)} -> ${short(change.to)}`
+  }
+  const added = change.added.map((one) => `+${one}`)
+  return `${title}${[...added, ...change.removed.map((one) => `-${one}`)].join(' ')}`
 }
 
 async function settingNames(stored: StoredPackage | undefined): Promise<ReadonlySet<string>> {
