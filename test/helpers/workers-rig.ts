@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import ssh2, { type SFTPWrapper } from 'ssh2'
 import { fixturePlugin } from './fixture-plugin.ts'
+import { type RecorderNote, recorderNotes } from './recorder-notes.ts'
 import { type ServerProcess, startServerProcess } from './server-process.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 import { until } from './until.ts'
@@ -20,7 +21,7 @@ export interface WorkersRig extends AsyncDisposable {
   connectTo(worker: number, username: string): Promise<RigClient>
   /** A session with each of two workers. */
   connectToBoth(username: string): Promise<readonly [RigClient, RigClient]>
-  told(): readonly { readonly action: string; readonly path: string; readonly status: number }[]
+  told(): readonly RecorderNote[]
   /** Writes the configuration anew with these settings. */
   configure(settings: RigSettings): void
   start(): Promise<ServerProcess>
@@ -164,14 +165,7 @@ export async function startWorkers(
       throw new Error(`Worker ${worker} serves nobody`)
     },
     connectToBoth: async (username) => [await rig.connectTo(1, username), await rig.connectTo(2, username)],
-    told: () =>
-      readFileSync(folder.file('heard'), 'utf8')
-        .split('\n')
-        .filter((line) => line.endsWith(']'))
-        .map((line) => {
-          const [, action, , path, status] = JSON.parse(line) as [string, string, string, string, number] // the recorder's
-          return { action, path, status }
-        }),
+    told: () => recorderNotes(folder.path),
     async [Symbol.asyncDispose]() {
       for (const client of clients) client.destroy()
       for (const one of servers) await one[Symbol.asyncDispose]()

@@ -6,6 +6,7 @@ import { expect } from 'vitest'
 import { messageOf } from '../../src/base/errors.ts'
 import { problemOf, type Acknowledged, type Disk, type Told } from '../events/ledger.ts'
 import { fixturePlugin } from '../helpers/fixture-plugin.ts'
+import { recorderNotes } from '../helpers/recorder-notes.ts'
 import { startServerProcess, type ServerProcess } from '../helpers/server-process.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
 import { until } from '../helpers/until.ts'
@@ -201,13 +202,10 @@ export async function prepareUploadRig({ events = {}, stateFolder, alsoTold = []
   }
 
   function toldIn(): Told[] {
-    return readFileSync(folder.file('heard'), 'utf8')
-      .split('\n')
-      .filter((line) => line.endsWith(']'))
-      .map((line) => {
-        const [id, action, username, path, status, target, size] = JSON.parse(line) as RecordedLine // the recorder's
-        return { id, username, key: `${action} ${path} ${target} ${size}`, status }
-      })
+    return recorderNotes(folder.path).map(({ id, action, username, path, status, target, size }) => ({
+      ...{ id, username, status },
+      key: `${action} ${path} ${target} ${size}`,
+    }))
   }
 
   function diskNow(): Disk {
@@ -232,8 +230,6 @@ export async function prepareUploadRig({ events = {}, stateFolder, alsoTold = []
     return users.flatMap((username) => readdirSync(homeOf(username)).map((name) => ({ username, name })))
   }
 }
-
-type RecordedLine = [string, string, string, string, number, string, number]
 
 function contentOf(username: string, path: string): Buffer {
   return Buffer.alloc(sizeBytes, `${username}${path};`)
