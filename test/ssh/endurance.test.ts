@@ -38,24 +38,24 @@ describe('what the server endures', () => {
       await using server = await startEnduringServer({ graceMs })
       const random = seeded(seed)
       const before = await server.report()
-      let slowestMs = 0
       for (let done = 0; done < lapses;) {
         const size = Math.min(200, lapses - done)
-        const times = await Promise.all(Array.from({ length: size }, () => lapse(server.port, random())))
-        slowestMs = Math.max(slowestMs, ...times)
+        await Promise.all(Array.from({ length: size }, () => lapse(server.port, random())))
         done += size
       }
       await until('nobody is left', async () => (await server.report()).connections === 0)
       const after = await server.report()
       expect(after.errors).toBe(0)
-      expect(slowestMs).toBeLessThan(graceMs + 1000 + slack)
+      // By the server's watch: two hundred clients in one process exchange keys before one of them looks at its own.
+      expect(after.longestLifeMs).toBeGreaterThan(graceMs)
+      expect(after.longestLifeMs).toBeLessThan(graceMs + 1000 + slack)
       const grown = after.usedBytes - before.usedBytes
       expect(grown).toBeLessThan(8 * mebibyte)
       await using guest = await SftpClient.login(server.port)
       expect(guest.raw.ended).toBe(false)
       recordFigure(
         `S-6 ${lapses} lapses of ${graceMs} ms at random points`,
-        `last one closed after ${Math.round(slowestMs)} ms; ${inMiB(grown)} grown`,
+        `last one closed after ${Math.round(after.longestLifeMs)} ms; ${inMiB(grown)} grown`,
         `grace + 1 s; 8 MiB`,
       )
     },
@@ -106,27 +106,6 @@ describe('what the server endures', () => {
     },
   )
 
-  it(`${idleSessions} idle sessions cost little (F-22)`, { timeout }, async () => {
-    await using server = await startEnduringServer({ keepaliveMs: 5000 })
-    const before = await server.report()
-    await using clients = await many(idleSessions, () => SftpClient.login(server.port))
-    const logged = await server.report()
-    const began = performance.now()
-    await delay(idleMs)
-    const after = await server.report()
-    expect(clients.all).toHaveLength(idleSessions)
-    expect(after.loggedIn).toBe(idleSessions)
-    const each = (after.rssBytes - before.rssBytes) / idleSessions
-    const cpu = (after.cpuMs - logged.cpuMs) / (performance.now() - began)
-    // Small numbers of sessions carry what the process keeps anyway.
-    expect(each).toBeLessThan((idleSessions < 1000 ? 0.6 : 0.3) * mebibyte)
-    recordFigure(
-      `F-22 ${idleSessions} idle sessions with keepalives for ${Math.round(idleMs / 1000)} s`,
-      `${Math.round(each / 1024)} KiB RSS each; event loop p99 ${after.lagP99Ms.toFixed(1)} ms; ${(Math.max(0, cpu) * 100).toFixed(1)} % CPU; none dropped`,
-      '0.3 MiB; 20 ms; 3 %',
-    )
-  })
-
   it(
     `${vanishing} clients vanish in the middle of uploads, with a reset or without a word (F-23)`,
     { timeout },
@@ -134,7 +113,8 @@ describe('what the server endures', () => {
       const keepaliveMs = 1000
       await using server = await startEnduringServer({ keepaliveMs })
       const before = await server.report()
-      await using clients = await many(vanishing, () => SftpClient.login(server.port))
+      // A few at once: the keys of many, exchanged in one turn, would keep those before them from answering a keepalive.
+      await using clients = await many(vanishing, () => SftpClient.login(server.port), 4)
       await Promise.all(
         clients.all.map(async (client, index) => {
           const handle = await client.open(`/upload-${index}`, 2 | 8 | 16)
@@ -241,6 +221,30 @@ describe.skipIf(missing)('attacked by ssh-audit (needs ssh-audit)', () => {
     })
 })
 
+// Half an hour of waiting in the long form: whatever may fail at work has failed before.
+describe('what the server endures at rest', () => {
+  it(`${idleSessions} idle sessions cost little (F-22)`, { timeout }, async () => {
+    await using server = await startEnduringServer({ keepaliveMs: 5000 })
+    const before = await server.report()
+    await using clients = await many(idleSessions, () => SftpClient.login(server.port))
+    const logged = await server.report()
+    const began = performance.now()
+    await delay(idleMs)
+    const after = await server.report()
+    expect(clients.all).toHaveLength(idleSessions)
+    expect(after.loggedIn).toBe(idleSessions)
+    const each = (after.rssBytes - before.rssBytes) / idleSessions
+    const cpu = (after.cpuMs - logged.cpuMs) / (performance.now() - began)
+    // Small numbers of sessions carry what the process keeps anyway.
+    expect(each).toBeLessThan((idleSessions < 1000 ? 0.6 : 0.3) * mebibyte)
+    recordFigure(
+      `F-22 ${idleSessions} idle sessions with keepalives for ${Math.round(idleMs / 1000)} s`,
+      `${Math.round(each / 1024)} KiB RSS each; event loop p99 ${after.lagP99Ms.toFixed(1)} ms; ${(Math.max(0, cpu) * 100).toFixed(1)} % CPU; none dropped`,
+      '0.3 MiB; 20 ms; 3 %',
+    )
+  })
+})
+
 function endGroup(leader: number): void {
   try {
     process.kill(-leader, 'SIGKILL')
@@ -252,9 +256,8 @@ function endGroup(leader: number): void {
 /** Both ends and other work share this machine's processors. */
 const slack = 1500
 
-/** Connects, goes a random way towards the login, and waits for the end; milliseconds since the connect. */
-async function lapse(port: number, far: number): Promise<number> {
-  const began = performance.now()
+/** Connects, goes a random way towards the login, and waits for the end. */
+async function lapse(port: number, far: number): Promise<void> {
   if (far < 0.4) {
     const socket = connect({ port, host: '127.0.0.1' })
     socket.on('error', () => {})
@@ -265,7 +268,7 @@ async function lapse(port: number, far: number): Promise<number> {
     const all = Buffer.concat([line, kexInit])
     if (far > 0.05) socket.write(all.subarray(0, Math.floor((all.length * far) / 0.4)))
     if (!socket.destroyed) await once(socket, 'close')
-    return performance.now() - began
+    return
   }
   await using client = await RawClient.connect({ port })
   // Where the machine is busy, the time may be over before the keys are exchanged: that is a point like others.
@@ -277,7 +280,6 @@ async function lapse(port: number, far: number): Promise<number> {
       buildMessage(message.userauthRequest, 'ada', 'ssh-connection', 'keyboard-interactive', '', ''),
     )
   await client.untilEnded(20_000)
-  return performance.now() - began
 }
 
 async function writeAll(client: SftpClient, handle: Buffer, total: number): Promise<void> {
@@ -323,10 +325,14 @@ interface Many<T> extends AsyncDisposable {
   readonly all: readonly T[]
 }
 
-async function many<T extends AsyncDisposable>(count: number, make: () => Promise<T>): Promise<Many<T>> {
+async function many<T extends AsyncDisposable>(
+  count: number,
+  make: () => Promise<T>,
+  atOnce = 25,
+): Promise<Many<T>> {
   const all: T[] = []
   while (all.length < count)
-    all.push(...(await Promise.all(Array.from({ length: Math.min(25, count - all.length) }, make))))
+    all.push(...(await Promise.all(Array.from({ length: Math.min(atOnce, count - all.length) }, make))))
   return {
     all,
     async [Symbol.asyncDispose]() {

@@ -23,6 +23,8 @@ export interface Report {
   /** JavaScript and buffers after a collection. */
   readonly usedBytes: number
   readonly cpuMs: number
+  /** From its first moment to its last, of the connection that lived longest. */
+  readonly longestLifeMs: number
   /** Of the event loop, since the report before. */
   readonly lagP99Ms: number
 }

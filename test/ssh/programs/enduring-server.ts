@@ -11,7 +11,7 @@ import { startTestServer } from '../test-server.ts'
  * and thrown away; `stall` makes the storage stand still until `go`.
  */
 
-const counted = { writtenBytes: 0, open: 0, interrupted: 0 }
+const counted = { writtenBytes: 0, open: 0, interrupted: 0, longestLifeMs: 0 }
 const gate = { opened: Promise.resolve(), open: () => {} }
 const grace = Number(process.argv[2])
 const keepalive = Number(process.argv[3])
@@ -20,8 +20,21 @@ const backend = createMemoryBackend()
 const test = await startTestServer({
   loginGraceMs: grace,
   keepaliveMs: keepalive,
+  left: noteLife,
   serve: (stream) => serveSession(stream, swallowing(filesOn(backend, { policy: { uploadMode: 0 } }))),
 })
+// Who came is looked up often enough to miss nobody who stays for more than a moment.
+const births = new Map<string, number>()
+setInterval(() => {
+  for (const { id, since } of test.server.connections()) births.set(id, since)
+}, 50)
+
+function noteLife(id: string): void {
+  const born = births.get(id)
+  births.delete(id)
+  if (born !== undefined) counted.longestLifeMs = Math.max(counted.longestLifeMs, Date.now() - born)
+}
+
 const lag = monitorEventLoopDelay({ resolution: 5 })
 lag.enable()
 
