@@ -29,7 +29,7 @@ export interface DialogueContext {
    * Waits until the moment at which first pages are shown, whoever is asked: a plugin makes a page for a name that
    * it knows, and none for the others.
    */
-  untilFirstPage(): Promise<void>
+  readonly untilFirstPage: () => Promise<void>
 }
 
 /** Asks the client, through the plugin that answers for dialogues or with the server's own questions. */
