@@ -6,6 +6,7 @@ import { fixturePlugin } from '../helpers/fixture-plugin.ts'
 import { sftpBatch, withoutOpenSsh } from '../helpers/openssh.ts'
 import { runCommand, startServerProcess, type ServerProcess } from '../helpers/server-process.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+import { until } from '../helpers/until.ts'
 
 interface Asked {
   readonly username: string
@@ -76,7 +77,7 @@ describe.skipIf(withoutOpenSsh !== undefined)(
       expect(show('bob').groups ?? []).toEqual([])
       know({ bob: person('bob', { groups: [{ name: 'gone', type: 2 }] }) })
       expect(await enter('bob', 'engine')).toBe(false)
-      expect(server.log()).toContain('gone')
+      await until('the log names the group', () => server.log().includes('gone'))
     })
 
     it('keeps what is stored where the placeholder comes back', async () => {
