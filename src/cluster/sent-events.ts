@@ -63,7 +63,10 @@ function checkOf(fields: Fields): IntentCheck {
     case 'remove':
       return { of: 'remove', path: fields.text('path') }
     case 'rename':
-      return { of: 'rename', from: fields.text('from'), to: fields.text('to'), inode: inode() }
+      return {
+        ...{ of: 'rename', from: fields.text('from'), to: fields.text('to'), inode: inode() },
+        toWasFree: fields.flag('toWasFree'),
+      }
     case 'make-directory':
       return { of: 'make-directory', path: fields.text('path') }
     case 'unknown':

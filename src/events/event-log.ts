@@ -36,7 +36,14 @@ export type IntentCheck =
   /** A direct upload: the final name is written in place. */
   | { readonly of: 'in-place'; readonly finalPath: string; readonly inode: number }
   | { readonly of: 'remove'; readonly path: string }
-  | { readonly of: 'rename'; readonly from: string; readonly to: string; readonly inode: number }
+  | {
+      readonly of: 'rename'
+      readonly from: string
+      readonly to: string
+      readonly inode: number
+      /** Nothing had the new name: once it stands for the file, renaming has begun. */
+      readonly toWasFree: boolean
+    }
   | { readonly of: 'make-directory'; readonly path: string }
   /** Nothing on this machine can tell (another backend). */
   | { readonly of: 'unknown' }

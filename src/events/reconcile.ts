@@ -1,4 +1,4 @@
-import { lstatSync, type Stats } from 'node:fs'
+import { lstatSync, unlinkSync, type Stats } from 'node:fs'
 import { bytesOf } from '../base/virtual-path.ts'
 import type { EventStatus, FileEvent } from './event.ts'
 import type { OpenIntent } from './outbox.ts'
@@ -36,8 +36,14 @@ export function reconcile(intent: OpenIntent): Finding {
     case 'remove':
       return seen(check.path) === undefined ? happened(event) : { found: 'nothing' }
     case 'rename': {
-      if (seen(check.to)?.ino === check.inode && seen(check.from)?.ino !== check.inode) return happened(event)
-      return seen(check.from)?.ino === check.inode ? { found: 'nothing' } : { found: 'unknown' }
+      const isThere = seen(check.to)?.ino === check.inode
+      const isStillHere = seen(check.from)?.ino === check.inode
+      if (isThere && isStillHere && check.toWasFree) {
+        // Without native code a rename that may replace nothing is a second name and the end of the first.
+        return ended(check.from) ? happened(event) : { found: 'unknown' }
+      }
+      if (isThere && !isStillHere) return happened(event)
+      return isStillHere ? { found: 'nothing' } : { found: 'unknown' }
     }
     case 'make-directory': {
       const made = seen(check.path)
@@ -55,6 +61,16 @@ function seen(path: string): Stats | undefined {
     return lstatSync(bytesOf(path))
   } catch {
     return undefined
+  }
+}
+
+/** Takes a name away; false when that cannot be done. */
+function ended(path: string): boolean {
+  try {
+    unlinkSync(bytesOf(path))
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -78,7 +78,10 @@ function rename(desk: Desk, job: Move, moved: FileAttributes): Soon<void> {
     () =>
       source.mount.realRoot === ''
         ? { of: 'unknown' }
-        : { of: 'rename', from: realPathOf(source), to: realPathOf(target), inode: moved.inode },
+        : {
+            ...{ of: 'rename', from: realPathOf(source), to: realPathOf(target) },
+            ...{ inode: moved.inode, toWasFree: job.old === undefined },
+          },
     () => {
       if (source.mount !== target.mount) return carry(desk, source, target, moved)
       return whenReady(source.mount.backend.rename(source.inside, target.inside, { replace }), () => {

@@ -1,4 +1,14 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -345,17 +355,20 @@ describe.each([
     it('tells a removal, a renaming and a new directory only when the disk shows it', async () => {
       const ear = createListener('ear', { wants: { files: ['delete', 'rename', 'mkdir'] } })
       await open(ear.entry)
-      for (const name of ['stays', 'goes', 'a', 'b']) writeFileSync(join(folder, name), name)
+      for (const name of ['stays', 'goes', 'a', 'b', 'c', 'd']) writeFileSync(join(folder, name), name)
       const inode = (name: string): number => statSync(join(folder, name)).ino
       const remove = (name: string) =>
         events.intend({
           event: uploadOf('ada', `/${name}`, { action: 'delete' }),
           check: { of: 'remove', path: join(folder, name) },
         })
-      const rename = (from: string, to: string) =>
+      const rename = (from: string, to: string, toWasFree = true) =>
         events.intend({
           event: uploadOf('ada', `/${from}`, { action: 'rename', targetPath: virtualPath(`/${to}`) }),
-          check: { of: 'rename', from: join(folder, from), to: join(folder, to), inode: inode(from) },
+          check: {
+            ...{ of: 'rename', from: join(folder, from), to: join(folder, to) },
+            ...{ inode: inode(from), toWasFree },
+          },
         })
       const make = (name: string) =>
         events.intend({
@@ -368,17 +381,26 @@ describe.each([
       await rename('a', 'a2')
       await rename('b', 'b2')
       renameSync(join(folder, 'b'), join(folder, 'b2'))
+      // Begun with a second name, as without native code.
+      await rename('c', 'c2')
+      linkSync(join(folder, 'c'), join(folder, 'c2'))
+      // Two names of one file before and after.
+      linkSync(join(folder, 'd'), join(folder, 'd2'))
+      await rename('d', 'd2', false)
       await make('never')
       await make('made')
       mkdirSync(join(folder, 'made'))
       await reopen(ear.entry)
-      expect(events.recovered).toMatchObject({ committed: 3, discarded: 3, unknown: 0 })
-      await eventually('it hears', () => ear.heard.length === 3)
+      expect(events.recovered).toMatchObject({ committed: 4, discarded: 4, unknown: 0 })
+      await eventually('it hears', () => ear.heard.length === 4)
       expect(ear.heard.map(({ action, path }) => [action, path])).toEqual([
         ['delete', '/goes'],
         ['rename', '/b'],
+        ['rename', '/c'],
         ['mkdir', '/made'],
       ])
+      expect(existsSync(join(folder, 'c'))).toBe(false)
+      expect(existsSync(join(folder, 'd'))).toBe(true)
     })
 
     it('tells nothing of an intent that nothing can prove', async () => {
