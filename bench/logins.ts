@@ -25,11 +25,11 @@ try {
   const server = await startServer('plain', {})
   try {
     await measureKeys(server)
-    await measureIdle(server)
     await measureFlood(server)
   } finally {
     await stop(server.process)
   }
+  await measureIdle()
   const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
   for (const row of rows)
     console.log(
@@ -86,8 +86,19 @@ async function measureKeys(server: Server): Promise<void> {
   add('server CPU of a login with a key', (cpuMs(server.process) - cpu) / logins, 5, 'at most', ' ms')
 }
 
-async function measureIdle(server: Server): Promise<void> {
+/** Of a server that has served nobody but a few, so that no memory of others is used again. */
+async function measureIdle(): Promise<void> {
+  const server = await startServer('idle', {})
+  try {
+    await measureIdleOf(server)
+  } finally {
+    await stop(server.process)
+  }
+}
+
+async function measureIdleOf(server: Server): Promise<void> {
   const count = values.quick ? 200 : 1000
+  await loginFor(server, 1, { privateKey: server.privateKey })
   await quiet()
   const before = residentKiB(server.process)
   const clients: ssh2.Client[] = []
@@ -99,7 +110,6 @@ async function measureIdle(server: Server): Promise<void> {
   const perThousand = ((residentKiB(server.process) - before) / count / 1024) * 1000
   add(`memory of 1,000 idle sessions (${count} opened)`, perThousand, 60, 'at most', ' MiB')
   for (const client of clients) client.end()
-  await quiet()
 }
 
 async function measureFlood(server: Server): Promise<void> {
