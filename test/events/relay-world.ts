@@ -66,7 +66,8 @@ export async function runSchedule(seed: number, steps = 24): Promise<ScheduleRes
   }
   healthy = true
   life.heal()
-  for (let turn = 0; turn < 2_000 && pending() > 0 && problems.length === 0; turn += 1) {
+  // While several users fail and nothing gets through, an event is tried forty times, a minute apart in the end.
+  for (let turn = 0; turn < 5_000 && pending() > 0 && problems.length === 0; turn += 1) {
     await settle()
     clock.next()
   }
