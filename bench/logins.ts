@@ -218,6 +218,7 @@ async function startServer(name: string, settings: object): Promise<Server> {
   const [command, ...args] = [
     ...pinned,
     process.execPath,
+    '--max-semi-space-size=4', // as `npm start`
     program,
     'serve',
     '--config',
