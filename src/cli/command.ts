@@ -6,7 +6,7 @@ export interface CliCommand {
   readonly options?: readonly CliOption[]
   /** At least one line that can be pasted, without the name of the program. */
   readonly examples: readonly string[]
-  /** True where no configuration is read: the command then has no `--config`. */
+  /** True where no configuration is read: `--config` is then taken and not needed. */
   readonly withoutConfig?: boolean
   /** Does the work. The exit code is 0 unless it returns another or throws. */
   run(input: CommandInput): Promise<number | void> | number | void

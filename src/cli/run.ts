@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 import { ConfigError, FileError, PackageError, PluginError, SecretError, messageOf } from '../base/errors.ts'
 import { nearestName } from '../config/nearest-name.ts'
 import { type CliCommand, type CommandInput, CommandError } from './command.ts'
@@ -63,9 +63,9 @@ async function runDefined(
     .showHelpAfterError(`(${program} ${row.words} --help says more)`)
   command.configureHelp({ commandUsage: (self) => `${self.name()} ${self.usage()}` })
   if (definition.arguments !== undefined) command.arguments(definition.arguments)
-  if (definition.withoutConfig !== true) {
-    command.option('-c, --config <file>', 'the configuration', 'sftpgo.config.json')
-  }
+  // Taken by every command, so that a script can give it to all of them; help shows it where it is read.
+  const config = new Option('-c, --config <file>', 'the configuration').default('sftpgo.config.json')
+  command.addOption(definition.withoutConfig === true ? config.hideHelp() : config)
   for (const [flags, description, byDefault] of definition.options ?? [])
     command.option(flags, description, byDefault)
   const examples = definition.examples.map((line) => `  ${program} ${line}`).join('\n')

@@ -23,3 +23,13 @@ describe('--help', () => {
     expect(said.join('').includes('--json'), 'prints what it has to say for programs, too').toBe(!stays)
   })
 })
+
+describe('--config', () => {
+  it.each([['explain', 'checksum-mismatch'], ['version'], ['plugin', 'checksum', process.execPath]])(
+    'is taken by a command that reads no configuration: %s',
+    async (...words) => {
+      vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+      expect(await run([...words, '--config', '/nowhere/sftpgo.config.json'])).toBe(0)
+    },
+  )
+})
