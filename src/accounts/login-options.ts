@@ -5,6 +5,7 @@ import type { Admission } from './admission.ts'
 import type { ConfiguredAuthenticator } from './authenticators.ts'
 import type { CompletionOptions } from './complete-user.ts'
 import type { OneTimeCodes } from './one-time-codes.ts'
+import type { LastLogins } from './last-logins.ts'
 import type { Passwords } from './password.ts'
 import type { SecretBox } from './secret-box.ts'
 import type { Stories } from './story.ts'
@@ -15,6 +16,7 @@ import type { UserStore } from './user-store.ts'
 /** What the decision about logins stands on. */
 export interface LoginOptions {
   readonly store: UserStore
+  readonly lastLogins: Pick<LastLogins, 'note'>
   readonly passwords: Passwords
   readonly codes: OneTimeCodes
   readonly admission: Admission

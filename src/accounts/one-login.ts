@@ -54,7 +54,7 @@ export class OneLogin implements LoginConversation {
   readonly #address: string
   readonly #story: StoryWriter
   readonly #gone = new AbortController()
-  readonly #keys: KeyMemory = { last: undefined }
+  readonly #keys: KeyMemory = { last: undefined, parsed: undefined }
   /** The first step of a login in two, once it is done. */
   #keyStep: KeyStep | undefined
   #keyFailure: { readonly username: string; readonly refusal: Refused } | undefined
@@ -213,7 +213,7 @@ export class OneLogin implements LoginConversation {
     const cacheMs = (complete.filters.external_auth_cache_time ?? 0) * 1000
     if (proof.remember !== undefined) cache.granted(username, proof.remember, proof.user, cacheMs)
     if (proof.outdated !== undefined) renewHash(options, username, proof.outdated)
-    options.store.noteLogin(username, options.clock.now())
+    options.lastLogins.note(username, options.clock.now())
     const delayMs = options.settings.successDelayMs ?? 0
     if (delayMs > 0) await new Promise<void>((resolve) => void options.clock.after(delayMs, resolve))
     const method = this.#methodName(attempt.method)

@@ -14,6 +14,7 @@ import { openFileUserStore, type FileUserStore } from './file-user-store.ts'
 import { layerUserStores } from './layered-user-store.ts'
 import type { LoginAuthority } from './login-conversation.ts'
 import type { CertificateLists, LoginEvents, LoginSettings } from './login-options.ts'
+import { createLastLogins } from './last-logins.ts'
 import { createLoginAuthority } from './login.ts'
 import { createDumpImporter } from './import-dump.ts'
 import { createAddressManager } from './manage-addresses.ts'
@@ -133,6 +134,7 @@ export function openAccounts(options: AccountsOptions): Accounts {
   let guard: SessionGuard | undefined
   const authority = createLoginAuthority({
     ...{ store, passwords, admission, stories, clock, log, meter },
+    lastLogins: scope.own(createLastLogins(store, clock)),
     codes: createOneTimeCodes(database, clock),
     secrets: options.secrets,
     events: options.events,

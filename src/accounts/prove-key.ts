@@ -15,9 +15,10 @@ export interface KeyAnswer {
   readonly walk: WalkResult
 }
 
-/** The one answer that a conversation keeps. */
+/** What a conversation keeps: the one answer, and the key that it parsed last. */
 export interface KeyMemory {
   last: KeyAnswer | undefined
+  parsed: PublicKey | undefined
 }
 
 /** Whether this key may log in as the user and, with a proof, whether the client holds it. The proof is looked at first. */
@@ -32,7 +33,7 @@ export async function proveKey(
     checkAlgorithm(attempt, offered.algorithm)
     const certified = isCertificate(offered.blob)
     const certificate = certified ? parseCertificate(offered.blob) : undefined
-    const key = certificate?.key ?? parsePublicKey(offered.blob)
+    const key = certificate?.key ?? parsedKey(memory, offered.blob, proof === undefined)
     checkFits(offered.algorithm, key, certified)
     if (proof !== undefined) {
       const algorithm = plainAlgorithm(offered.algorithm)
@@ -66,6 +67,14 @@ export async function proveKey(
     note(attempt, since, 'key', 'refused', error.message)
     return refused('key', error.message, { unknown: attempt.stored === undefined })
   }
+}
+
+/** The proof brings the very bytes that the query brought: they are parsed once, and kept from the one to the other. */
+function parsedKey(memory: KeyMemory, blob: Buffer, isQuery: boolean): PublicKey {
+  const known = memory.parsed
+  const key = known?.blob.equals(blob) === true ? known : parsePublicKey(blob)
+  memory.parsed = isQuery ? key : undefined
+  return key
 }
 
 function checkAlgorithm({ options }: Attempt, algorithm: string): void {

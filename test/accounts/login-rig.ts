@@ -13,6 +13,7 @@ import type {
   OfferedKey,
 } from '../../src/accounts/login-conversation.ts'
 import type { CertificateLists, LoginEvent, LoginSettings } from '../../src/accounts/login-options.ts'
+import { createLastLogins } from '../../src/accounts/last-logins.ts'
 import { createLoginAuthority } from '../../src/accounts/login.ts'
 import { createOneTimeCodes } from '../../src/accounts/one-time-codes.ts'
 import { createPasswords, type Passwords } from '../../src/accounts/password.ts'
@@ -94,8 +95,10 @@ export async function openRig(options: RigOptions = {}): Promise<LoginRig> {
   const rig = {
     certificates: { authorities: new Set<string>(), revoked: new Set<string>() } as CertificateLists,
   }
+  const lastLogins = createLastLogins(store, clock)
   const authority = createLoginAuthority({
     ...{ store, passwords, admission, stories, clock, log, meter: silentMeter },
+    lastLogins,
     codes: createOneTimeCodes(database, clock),
     authenticators: () => plugins,
     secrets: plainSecrets,
@@ -151,6 +154,7 @@ export async function openRig(options: RigOptions = {}): Promise<LoginRig> {
     key: (username: string, key: TestKey) =>
       once(undefined, (conversation) => conversation.provedKey(username, key.offered, key.proof)),
     async [Symbol.asyncDispose]() {
+      lastLogins.close()
       await passwords.close()
       await store.close()
       if (options.database === undefined) await database.close()
