@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 const [kind = 'copy', sizeText = '256', place = '/tmp'] = process.argv.slice(2)
 const size = Number(sizeText) * 1024 * 1024
 
-if (kind === 'send') sendAll(Number(place))
+if (kind === 'send') sendAll()
 else if (kind === 'copy') copyFromTcp(place)
 else print(cipherAlone())
 
@@ -28,51 +28,55 @@ function cipherAlone(): number {
   return used(before)
 }
 
-/** Receives the bytes on a loopback connection and writes them to a file. */
+/** Receives the bytes on a loopback connection, always into the same memory, and writes them to a file. */
 function copyFromTcp(folder: string): void {
   const path = join(folder, 'floor')
   const fd = openSync(path, 'w')
-  const server = createServer((socket) => {
+  const self = fileURLToPath(import.meta.url)
+  const sender = spawn(process.execPath, [self, 'send', sizeText], { stdio: ['ignore', 'pipe', 'inherit'] })
+  sender.stdout.once('data', (port: Buffer) => {
+    const memory = Buffer.alloc(256 * 1024)
     const before = process.cpuUsage()
     let received = 0
-    socket.on('data', (bytes) => {
-      received += bytes.length
-      writeSync(fd, bytes)
-    })
-    socket.on('end', () => {
+    const callback = (bytes: number): boolean => {
+      received += bytes
+      writeSync(fd, memory, 0, bytes)
+      return true
+    }
+    const onread = { buffer: memory, callback }
+    createConnection({ port: Number(port), host: '127.0.0.1', onread }).on('end', () => {
       const seconds = used(before)
       closeSync(fd)
       rmSync(path)
-      server.close()
       if (received !== size) throw new Error(`${received} of ${size} bytes arrived`)
       print(seconds)
     })
   })
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address()
-    const port = address !== null && typeof address === 'object' ? address.port : 0
-    spawn(process.execPath, [fileURLToPath(import.meta.url), 'send', sizeText, String(port)], {
-      stdio: 'inherit',
-    })
-  })
 }
 
-function sendAll(port: number): void {
+/** Says on which port it waits, and sends the bytes to who comes first. */
+function sendAll(): void {
   const chunk = Buffer.alloc(256 * 1024)
-  const socket = createConnection({ port, host: '127.0.0.1' })
-  let left = size
-  const pump = (): void => {
-    while (left > 0) {
-      const part = left < chunk.length ? chunk.subarray(0, left) : chunk
-      left -= part.length
-      if (!socket.write(part)) {
-        socket.once('drain', pump)
-        return
+  const server = createServer((socket) => {
+    server.close()
+    let left = size
+    const pump = (): void => {
+      while (left > 0) {
+        const part = left < chunk.length ? chunk.subarray(0, left) : chunk
+        left -= part.length
+        if (!socket.write(part)) {
+          socket.once('drain', pump)
+          return
+        }
       }
+      socket.end()
     }
-    socket.end()
-  }
-  pump()
+    pump()
+  })
+  server.listen(0, '127.0.0.1', () => {
+    const address = server.address()
+    process.stdout.write(`${address !== null && typeof address === 'object' ? address.port : 0}\n`)
+  })
 }
 
 function used(before: NodeJS.CpuUsage): number {
