@@ -1,6 +1,6 @@
-import { generateKeyPairSync } from 'node:crypto'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import ssh2, { type SFTPWrapper } from 'ssh2'
+import { clientKey } from './client-key.ts'
 import { fixturePlugin } from './fixture-plugin.ts'
 import { type RecorderNote, recorderNotes } from './recorder-notes.ts'
 import { type ServerProcess, startServerProcess } from './server-process.ts'
@@ -230,13 +230,4 @@ async function hold(sftp: SFTPWrapper, path: string): Promise<HeldUpload> {
         sftp.close(handle, (error) => (error === undefined || error === null ? resolve() : reject(error)))
       }),
   }
-}
-
-function clientKey(): { publicKey: string; privateKey: string } {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const pem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
-  const parsed = ssh2.utils.parseKey(pem)
-  if (parsed instanceof Error) throw parsed
-  const [key] = [parsed].flat()
-  return { publicKey: `ssh-rsa ${key?.getPublicSSH().toString('base64') ?? ''}`, privateKey: pem }
 }

@@ -3,6 +3,7 @@ import type { SFTPWrapper } from 'ssh2'
 import { expect, it } from 'vitest'
 import { chunkBytes } from '../../src/storage/sealed-format.ts'
 import { startWorkers } from '../helpers/workers-rig.ts'
+import { randomFrom } from '../helpers/random-from.ts'
 
 const rounds = 3
 /** One run of chunks is written at a time, and as many may wait in memory. */
@@ -170,13 +171,4 @@ async function readAt(
   })
   await closed(sftp, handle)
   return read
-}
-
-/** Whole numbers below a bound, the same every time. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
 }

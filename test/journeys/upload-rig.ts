@@ -1,10 +1,10 @@
-import { generateKeyPairSync } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ssh2, { type SFTPWrapper } from 'ssh2'
 import { expect } from 'vitest'
 import { messageOf } from '../../src/base/errors.ts'
 import { problemOf, type Acknowledged, type Disk, type Told } from '../events/ledger.ts'
+import { clientKey } from '../helpers/client-key.ts'
 import { fixturePlugin } from '../helpers/fixture-plugin.ts'
 import { recorderNotes } from '../helpers/recorder-notes.ts'
 import { startServerProcess, type ServerProcess } from '../helpers/server-process.ts'
@@ -287,13 +287,4 @@ function get(sftp: SFTPWrapper, path: string): Promise<void> {
       })
     })
   })
-}
-
-function clientKey(): { publicKey: string; privateKey: string } {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const pem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
-  const parsed = ssh2.utils.parseKey(pem)
-  if (parsed instanceof Error) throw parsed
-  const [key] = [parsed].flat()
-  return { publicKey: `ssh-rsa ${key?.getPublicSSH().toString('base64') ?? ''}`, privateKey: pem }
 }

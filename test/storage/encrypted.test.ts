@@ -18,6 +18,7 @@ import { createSharedFiles } from '../../src/storage/shared-files.ts'
 import { rewrapFile } from '../../src/storage/rewrap-file.ts'
 import { userKeyOf } from '../../src/storage/user-key.ts'
 import { temporaryDirectory } from '../helpers/temporary-directory.ts'
+import { randomFrom } from '../helpers/random-from.ts'
 
 const userKey = randomBytes(32)
 const quick = disksAt({ inline: true, took() {}, median: () => 0 })
@@ -805,13 +806,4 @@ function resized(model: Buffer, size: number): Buffer {
   const result = Buffer.alloc(size)
   model.copy(result)
   return result
-}
-
-/** Whole numbers below a bound, the same every time. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
 }
