@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { DriverName } from '../../src/database/connection.ts'
 import { findDriver } from '../../src/database/driver.ts'
 import { migrations } from '../../src/database/migrations/index.ts'
@@ -96,17 +96,18 @@ describe('opening the database', () => {
   })
 
   it('keeps a database without a path in a private file that goes with it', async () => {
-    const before = temporaryFolders()
+    // Its own place for temporary files: other programs open such databases meanwhile.
+    vi.stubEnv('TMPDIR', folder)
     const database = await opened({ migrations: [events] })
-    const made = temporaryFolders().filter((name) => !before.includes(name))
+    vi.unstubAllEnvs()
     await database.writer.write([{ sql: "insert into note (text) values ('x')" }])
     expect(database.query('select count(*) as n from note').get()).toEqual({ n: 1 })
-    const files = made.flatMap((name) =>
-      readdirSync(join(tmpdir(), name)).map((file) => join(tmpdir(), name, file)),
-    )
+    const [made = ''] = readdirSync(folder)
+    const files = readdirSync(join(folder, made)).map((file) => join(folder, made, file))
     expect(files.some((file) => file.endsWith('memory.db'))).toBe(true)
+    expect(files.map((file) => statSync(file).mode & 0o077)).toEqual(files.map(() => 0))
     await database.close()
-    expect(files.some((file) => existsSync(file))).toBe(false)
+    expect(readdirSync(folder)).toEqual([])
   })
 
   it("applies the product's own steps", async () => {
@@ -148,10 +149,6 @@ describe.each(availableDrivers())('the driver %s', (driver) => {
     expect(database.query('select * from note where id = ?').all(4)).toEqual([])
   })
 })
-
-function temporaryFolders(): string[] {
-  return readdirSync(tmpdir()).filter((name) => /^sftpgo-ts-\w{6}$/.test(name))
-}
 
 function availableDrivers(): DriverName[] {
   const best = findDriver()
