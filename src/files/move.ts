@@ -1,6 +1,6 @@
 import { FileError } from '../base/errors.ts'
 import type { FileAttributes } from '../base/file.ts'
-import { recovering, whenReady, type Soon } from '../base/soon.ts'
+import { whenReady, type Soon } from '../base/soon.ts'
 import { isWithin, parentOf, virtualPath, type VirtualPath } from '../base/virtual-path.ts'
 import { denied, missing, type Access } from './access.ts'
 import { carry } from './carry.ts'
@@ -34,10 +34,10 @@ export function move(
   const upload = own.at(from)
   if (!replace && from !== to) own.refuseTaken(to)
   const replaced = from === to ? undefined : own.at(to)
-  return whenReady(look(source), (moved) => {
+  return whenReady(source.mount.backend.find(source.inside), (moved) => {
     if (moved === undefined && upload === undefined) throw missing()
     requireRights(desk, from, to, moved?.kind ?? 'file')
-    return whenReady(look(target), (old) => {
+    return whenReady(target.mount.backend.find(target.inside), (old) => {
       if (old !== undefined && !replace)
         throw new FileError('already-exists', 'Cannot rename onto a name in use')
       if (old !== undefined) access.require('overwrite', parentOf(to))
@@ -111,16 +111,6 @@ function refuseMounts({ mounts }: Desk, path: VirtualPath): void {
   if (mounts.hasMountsBelow(path)) {
     throw new FileError('unsupported', 'Cannot rename a directory that holds a mounted folder')
   }
-}
-
-function look({ mount, inside }: Place): Soon<FileAttributes | undefined> {
-  return recovering<FileAttributes | undefined>(
-    () => mount.backend.attributes(inside, { follow: false }),
-    (error) => {
-      if (error instanceof FileError && error.code === 'not-found') return undefined
-      throw error
-    },
-  )
 }
 
 function requireRights({ permissions }: Desk, from: VirtualPath, to: VirtualPath, kind: string): void {

@@ -1,5 +1,4 @@
 import { FileError } from '../base/errors.ts'
-import type { FileAttributes } from '../base/file.ts'
 import { recovering, whenReady, type Soon } from '../base/soon.ts'
 import { childOf, type VirtualPath } from '../base/virtual-path.ts'
 import type { Access } from './access.ts'
@@ -78,7 +77,7 @@ export function removeFile(desk: Desk, access: Access, own: OwnUploads, path: Vi
   const told = happenings.wants('delete') || happenings.wants('pre-delete')
   const onDisk = (): Soon<void> => namesOnDisk(desk, place.mount, place.inside)
   if (upload === undefined && !told && !quota.counts) return whenReady(backend.remove(place.inside), onDisk)
-  return whenReady(lookFor(place), (before) => {
+  return whenReady(backend.find(place.inside), (before) => {
     if (before === undefined && upload === undefined)
       throw new FileError('not-found', 'Cannot find this name')
     const size = before === undefined ? (upload?.size ?? 0) : before.kind === 'file' ? before.size : 0
@@ -97,16 +96,6 @@ export function removeFile(desk: Desk, access: Access, own: OwnUploads, path: Vi
       )
     })
   })
-}
-
-function lookFor({ mount, inside }: Place): Soon<FileAttributes | undefined> {
-  return recovering<FileAttributes | undefined>(
-    () => mount.backend.attributes(inside, { follow: false }),
-    (error) => {
-      if (error instanceof FileError && error.code === 'not-found') return undefined
-      throw error
-    },
-  )
 }
 
 function checkOn<T>({ mount }: Place, check: T): T | { readonly of: 'unknown' } {

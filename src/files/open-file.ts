@@ -69,28 +69,18 @@ export function openForWriting(
 /** Looks at the name itself first, so that a link is followed to where the new bytes belong. */
 function findTarget(place: Place): Soon<Target> {
   const { backend } = place.mount
-  const none: FileAttributes | undefined = undefined
-  return whenReady(
-    recovering<FileAttributes | undefined>(
-      () => backend.attributes(place.inside, { follow: false }),
-      (error) => {
-        if (error instanceof FileError && error.code === 'not-found') return none
-        throw error
-      },
-    ),
-    (existing) => {
-      if (existing?.kind !== 'link') return { place, inside: place.inside, existing }
-      return whenReady(backend.resolve(place.inside), (inside) =>
-        whenReady(
-          recovering<FileAttributes | undefined>(
-            () => backend.attributes(inside, { follow: false }),
-            () => none,
-          ),
-          (behind) => ({ place, inside, existing: behind ?? existing }),
+  return whenReady(backend.find(place.inside), (existing) => {
+    if (existing?.kind !== 'link') return { place, inside: place.inside, existing }
+    return whenReady(backend.resolve(place.inside), (inside) =>
+      whenReady(
+        recovering<FileAttributes | undefined>(
+          () => backend.find(inside),
+          () => undefined,
         ),
-      )
-    },
-  )
+        (behind) => ({ place, inside, existing: behind ?? existing }),
+      ),
+    )
+  })
 }
 
 function checkTarget(

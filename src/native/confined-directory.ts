@@ -25,6 +25,7 @@ export function createConfinedCalls(kernel: KernelCalls, root: number, resolve: 
   return {
     open,
     attributes,
+    find,
     attributesOf: (fd) => given(kernel.attributes(fd, '', AT_EMPTY_PATH), 'look at'),
     change,
     changeOf,
@@ -117,6 +118,19 @@ export function createConfinedCalls(kernel: KernelCalls, root: number, resolve: 
 
   function attributesByWalk(path: VirtualPath, follow: boolean): Soon<FileAttributes> {
     return atPath(path, follow, (fd) => given(kernel.attributes(fd, '', AT_EMPTY_PATH), 'look at', path))
+  }
+
+  function find(path: VirtualPath): Soon<FileAttributes | undefined> {
+    if (path === rootPath) return attributes(path, false)
+    if (path.lastIndexOf('/') === 0)
+      return present(kernel.attributes(root, path.slice(1), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT), path)
+    return whenReady(kernel.open(root, path.slice(1), { flags: O_PATH | O_NOFOLLOW, resolve }), (fd) => {
+      if (fd < 0) return present(fd, path)
+      return closing(
+        () => kernel.close(fd),
+        () => given(kernel.attributes(fd, '', AT_EMPTY_PATH), 'look at', path),
+      )
+    })
   }
 
   function change(path: VirtualPath, wish: AttributeChange, follow: boolean): Soon<void> {
@@ -288,6 +302,11 @@ function given<T extends object>(result: Soon<T | number>, verb: string, path?: 
     if (typeof value === 'number') throw failure(value, verb, path)
     return value
   })
+}
+
+/** As `given`, and undefined where nothing has the name. */
+function present(result: Soon<FileAttributes | number>, path: VirtualPath): Soon<FileAttributes | undefined> {
+  return whenReady(result, (value) => (value === -errnos.ENOENT ? undefined : given(value, 'look at', path)))
 }
 
 function failure(errno: number, verb: string, path?: VirtualPath): FileError {

@@ -12,6 +12,8 @@ export interface DirectoryCalls {
   /** The descriptor of a regular file. What is none is refused, without waiting for a pipe or a device. */
   open(path: VirtualPath, intent: OpenIntent): Soon<number>
   attributes(path: VirtualPath, follow: boolean): Soon<FileAttributes>
+  /** The attributes of the name itself; undefined where nothing has it. */
+  find(path: VirtualPath): Soon<FileAttributes | undefined>
   /** The attributes of an open file. */
   attributesOf(fd: number): Soon<FileAttributes>
   /** Size, mode, times, owner; each is tried, the last failure is thrown. */

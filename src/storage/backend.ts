@@ -14,6 +14,8 @@ export interface Backend {
   open(path: VirtualPath, intent: OpenIntent): Soon<OpenFile>
   /** Attributes of what the name stands for, or with `follow` false of the name itself. */
   attributes(path: VirtualPath, options: { readonly follow: boolean }): Soon<FileAttributes>
+  /** Attributes of the name itself; undefined where nothing has it, which is common and costs no exception. */
+  find(path: VirtualPath): Soon<FileAttributes | undefined>
   /** Changes size, mode, owner and times, in that order; the last failure is thrown. */
   change(path: VirtualPath, change: AttributeChange, options: { readonly follow: boolean }): Soon<void>
   /** Opens a directory for listing. */

@@ -47,6 +47,10 @@ export function createEncryptedBackend({
     async attributes(path, options) {
       return plainAttributes(path, await base.attributes(path, options))
     },
+    async find(path) {
+      const found = await base.find(path)
+      return found === undefined ? undefined : plainAttributes(path, found)
+    },
     change,
     async list(path) {
       const listing = await base.list(path)

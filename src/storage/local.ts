@@ -67,6 +67,7 @@ export function createLocalBackend(
         (fd) => createLocalFile({ fd, append: intent.append, directory, disk, claims }),
       ),
     attributes: (path, { follow }) => timed(() => directory.attributes(path, follow)),
+    find: (path) => timed(() => directory.find(path)),
     change: (path, change, { follow }) => timed(() => directory.change(path, change, follow)),
     list: (path) =>
       whenReady(

@@ -3,6 +3,7 @@ import type { Soon } from '../base/soon.ts'
 import type { Backend, Listing, OpenFile } from './backend.ts'
 import type { MemoryFile } from './memory-file.ts'
 import { createMemoryTree, type MemoryTreeOptions } from './memory-tree.ts'
+import { missingIsNothing } from './missing-is-nothing.ts'
 
 /** How a memory backend behaves. */
 export interface MemoryBackendOptions extends MemoryTreeOptions {
@@ -17,6 +18,7 @@ export function createMemoryBackend(options: MemoryBackendOptions = {}): Backend
   return {
     open: (path, intent) => answer(() => wrapFile(tree.open(path, intent), answer)),
     attributes: (path, { follow }) => answer(() => tree.attributes(path, follow)),
+    find: (path) => missingIsNothing(() => answer(() => tree.attributes(path, false))),
     change: (path, change, { follow }) => answer(() => tree.change(path, change, follow)),
     list: (path) => answer(() => wrapListing(tree.list(path), answer)),
     makeDirectory: (path, mode) => answer(() => tree.makeDirectory(path, mode)),

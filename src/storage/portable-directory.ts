@@ -8,6 +8,7 @@ import type { EntryStream, OpenDirectory, OpenDirectoryOptions } from '../native
 import { errnoOf, errnos, fileErrorFrom, fileErrorOf } from '../native/errno.ts'
 import { kindOfMode } from '../native/file-status.ts'
 import { closing, inOrder } from '../native/in-order.ts'
+import { missingIsNothing } from './missing-is-nothing.ts'
 import { createPathCalls, type SystemPath } from './path-calls.ts'
 import { attributesOfStats, createPortableListing } from './portable-listing.ts'
 import {
@@ -39,6 +40,8 @@ export function openPortableDirectory({ realPath, place }: OpenDirectoryOptions)
   return {
     open,
     attributes: (path, follow) => saying('look at', path, () => retried(() => attributesAt(path, follow))),
+    find: (path) =>
+      missingIsNothing(() => saying('look at', path, () => retried(() => attributesAt(path, false)))),
     attributesOf: (fd) => saying('look at', undefined, () => whenReady(calls.fstat(fd), attributesOfStats)),
     change: (path, change, follow) =>
       saying('change', path, () => retried(() => changeAt(path, change, follow))),

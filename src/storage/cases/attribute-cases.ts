@@ -29,6 +29,21 @@ export const attributeCases: readonly BackendCase[] = [
     },
   },
   {
+    sentence: 'finds a name itself, and nothing where there is none',
+    async run(backend) {
+      await put(backend, '/a', 'hello')
+      await backend.makeDirectory(at('/d'), 0o700)
+      await put(backend, '/d/b', '')
+      assert.equal((await backend.find(at('/')))?.kind, 'directory')
+      assert.equal((await backend.find(at('/a')))?.size, 5)
+      assert.equal((await backend.find(at('/d/b')))?.kind, 'file')
+      await backend.links?.symbolic('a', at('/link'))
+      if (backend.links !== undefined) assert.equal((await backend.find(at('/link')))?.kind, 'link')
+      for (const path of ['/b', '/d/c', '/x/y']) assert.equal(await backend.find(at(path)), undefined)
+      await fails(() => backend.find(at('/a/b')), 'not-a-directory')
+    },
+  },
+  {
     sentence: 'changes mode, times and size by name and by open file',
     async run(backend) {
       await put(backend, '/a', 'hello')
