@@ -20,6 +20,8 @@ const backend = createMemoryBackend()
 const test = await startTestServer({
   loginGraceMs: grace,
   keepaliveMs: keepalive,
+  // Who is idle for half an hour is what is measured here, not sent away.
+  idleMs: 0,
   left: noteLife,
   serve: (stream) => serveSession(stream, swallowing(filesOn(backend, { policy: { uploadMode: 0 } }))),
 })
