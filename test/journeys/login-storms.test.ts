@@ -71,7 +71,7 @@ describe.skipIf(!linux)('a storm of connections (F-30) (needs Linux)', { timeout
     using place = preparePlace({ common: { idle_timeout: 0, defender: { enabled: true } } })
     await using server = await startServerProcess(place.config)
     const { connections, withinMs } = size
-    const before = residentMiB(server)
+    using memory = watchMemory(server)
     const storm = fork(await bundleProgram('test/journeys/programs/connection-storm.ts'), [
       ...[String(server.port), String(connections), String(forMs), place.keyFile],
     ])
@@ -87,13 +87,15 @@ describe.skipIf(!linux)('a storm of connections (F-30) (needs Linux)', { timeout
     const banned = known.filter(({ bannedUntil }) => bannedUntil !== undefined).length
     // Each bans itself by its eighth refusal, and the first comes after a second or more.
     if (forMs >= minute) expect(banned).toBe(45)
-    const grown = residentMiB(server) - before
-    expect(grown).toBeLessThan(96)
+    const { grownMiB, mostMiB } = memory.seen()
+    expect(grownMiB).toBeLessThan(size.grownMiB)
+    // What it takes at once is kept by the collector: docs/decisions/062-memory-in-a-storm.md.
+    expect(mostMiB).toBeLessThan(384)
     const slowest = Math.round(Math.max(...report.guestsMs.map((ms) => ms ?? Infinity)))
     recordFigure(
       `F-30 ${connections} connections a second for ${forMs / 1000} s from 50 addresses, one in ten valid`,
-      `${(inTime * 100).toFixed(1)} % of ${report.guestsMs.length} guests in, the slowest after ${slowest} ms; ${banned} of 45 offenders banned, no guest; ${grown.toFixed(0)} MiB grown`,
-      `95 % within ${withinMs / 1000} s; nobody else banned; 96 MiB`,
+      `${(inTime * 100).toFixed(1)} % of ${report.guestsMs.length} guests in, the slowest after ${slowest} ms; ${banned} of 45 offenders banned, no guest; ${mostMiB.toFixed(0)} MiB RSS at most, ${grownMiB.toFixed(0)} MiB grown in the second half`,
+      `95 % within ${withinMs / 1000} s; nobody else banned; 384 MiB, ${size.grownMiB} MiB`,
     )
   })
 })
@@ -120,11 +122,10 @@ async function measureFlood(server: ServerProcess, key: Buffer): Promise<Flood> 
   flood.on('message', (ms: number) => void all.push(ms))
   await delay(rampMs)
   const [from, since] = [all.length, performance.now()]
-  const first = await statTimes(sftp, forMs / 2)
-  const middle = await leastResidentMiB(server)
-  const times = [...first, ...(await statTimes(sftp, forMs / 2))]
+  using memory = watchMemory(server)
+  const times = await statTimes(sftp, forMs)
   const [heard, tookMs] = [all.length, performance.now() - since]
-  const grownMiB = (await leastResidentMiB(server)) - middle
+  const { grownMiB } = memory.seen()
   flood.kill('SIGKILL')
   client.end()
   const bound = Math.max(size.p99, 2 * quantile(base, 0.99))
@@ -202,14 +203,23 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** Between two hashes: each takes 64 MiB for as long as it is computed. */
-async function leastResidentMiB(server: ServerProcess): Promise<number> {
-  let least = Infinity
-  for (let n = 0; n < 40; n++) {
-    least = Math.min(least, residentMiB(server))
-    await delay(20)
+/**
+ * Watches what a process holds. `grownMiB` compares the least of the last quarter with the least of the second: between
+ * them collections come and go, and each hash takes 64 MiB for as long as it is computed.
+ */
+function watchMemory(
+  server: ServerProcess,
+): Disposable & { seen(): { readonly grownMiB: number; readonly mostMiB: number } } {
+  const samples: number[] = []
+  const timer = setInterval(() => void samples.push(residentMiB(server)), 100)
+  const leastOfQuarter = (quarter: number): number => {
+    const [from, to] = [quarter, quarter + 1].map((n) => Math.floor((samples.length * n) / 4))
+    return Math.min(...samples.slice(from, to))
   }
-  return least
+  return {
+    seen: () => ({ grownMiB: leastOfQuarter(3) - leastOfQuarter(1), mostMiB: Math.max(...samples) }),
+    [Symbol.dispose]: () => clearInterval(timer),
+  }
 }
 
 function residentMiB({ process: { pid } }: ServerProcess): number {
