@@ -266,7 +266,9 @@ export class Connection implements Counted {
     const keys = this.#keyAge.sweep(this.#transport?.exchanging === true, now)
     if (keys === 'stuck') return this.destroy('a key exchange that does not end')
     if (keys === 'old') this.#transport?.rekey()
-    if (!this.#keepalive.probe(now)) this.destroy('the client is silent')
+    if (!this.#keepalive.probe(now)) return this.destroy('the client is silent')
+    // What was asked leaves at once: a thousand connections that are asked together would each hold memory until the end of the turn.
+    this.#safely(() => this.#endTurn())
   }
 
   // ---------------------------------------------------------------------------------------------- in both states

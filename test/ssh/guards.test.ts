@@ -314,6 +314,19 @@ describe('after the login', () => {
     expect(client.goodbye).toBeUndefined()
   })
 
+  it('peers that are asked in the same moment hold no memory for it (F-22)', async () => {
+    const clock = manualClock()
+    await using test = await startTestServer({ clock, keepaliveMs: 10_000, idleMs: 0 })
+    const clients = await Promise.all(Array.from({ length: 32 }, () => RawClient.login({ port: test.port })))
+    await Promise.all(clients.map((client) => client.next(message.globalRequest))) // the host keys
+    const before = process.memoryUsage().arrayBuffers
+    clock.advance(10_500)
+    // A slab for each would be nine.
+    expect((process.memoryUsage().arrayBuffers - before) / 2 ** 20).toBeLessThan(1)
+    await Promise.all(clients.map((client) => client.next(message.globalRequest)))
+    for (const client of clients) await client[Symbol.asyncDispose]()
+  })
+
   it('a key exchange that the client never finishes ends after two minutes, with little held (S-13)', async () => {
     const clock = manualClock()
     await using test = await startTestServer({ clock, keepaliveMs: 0 })
