@@ -104,24 +104,20 @@ export function createConfinedCalls(kernel: KernelCalls, root: number, resolve: 
   }
 
   function attributes(path: VirtualPath, follow: boolean): Soon<FileAttributes> {
-    if (path === rootPath) return given(kernel.attributes(root, '', AT_EMPTY_PATH), 'look at', path)
-    // A single name that is not followed leads nowhere: the kernel needs no walk.
-    if (path.lastIndexOf('/') > 0) return attributesByWalk(path, follow)
-    const status = kernel.attributes(root, path.slice(1), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
-    if (!follow) return given(status, 'look at', path)
-    return whenReady(status, (known) =>
-      typeof known !== 'number' && known.kind === 'link'
-        ? attributesByWalk(path, true)
-        : given(known, 'look at', path),
-    )
+    if (follow && path.lastIndexOf('/') > 0) return attributesByWalk(path)
+    return whenReady(find(path), (found) => {
+      if (found === undefined) throw failure(-errnos.ENOENT, 'look at', path)
+      return follow && found.kind === 'link' ? attributesByWalk(path) : found
+    })
   }
 
-  function attributesByWalk(path: VirtualPath, follow: boolean): Soon<FileAttributes> {
-    return atPath(path, follow, (fd) => given(kernel.attributes(fd, '', AT_EMPTY_PATH), 'look at', path))
+  function attributesByWalk(path: VirtualPath): Soon<FileAttributes> {
+    return atPath(path, true, (fd) => given(kernel.attributes(fd, '', AT_EMPTY_PATH), 'look at', path))
   }
 
   function find(path: VirtualPath): Soon<FileAttributes | undefined> {
-    if (path === rootPath) return attributes(path, false)
+    if (path === rootPath) return given(kernel.attributes(root, '', AT_EMPTY_PATH), 'look at', path)
+    // A single name that is not followed leads nowhere: the kernel needs no walk.
     if (path.lastIndexOf('/') === 0)
       return present(kernel.attributes(root, path.slice(1), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT), path)
     return whenReady(kernel.open(root, path.slice(1), { flags: O_PATH | O_NOFOLLOW, resolve }), (fd) => {
