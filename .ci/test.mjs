@@ -35,6 +35,7 @@ try {
   failed = Math.max(result.numFailedTests, failed)
   skipped = result.numPendingTests + result.numTodoTests
   for (const [reason, count] of reasonsOf(result)) process.stdout.write(`Skipped ${count}: ${reason}\n`)
+  for (const line of failuresOf(result)) process.stdout.write(`Failed: ${line}\n`)
 } catch (error) {
   process.stderr.write(`The test report cannot be read: ${error.message}\n`)
 }
@@ -58,4 +59,19 @@ function reasonsOf({ testResults }) {
     }
   }
   return [...counts].toSorted(([a], [b]) => a.localeCompare(b))
+}
+
+/** Each failed test with its file and the first line of why, or the file when it never came to its tests. */
+function failuresOf({ testResults }) {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = name.slice(top.length + 1)
+    const failures = assertionResults
+      .filter((test) => test.status === 'failed')
+      .map(({ fullName, failureMessages }) => `${file}: ${fullName}: ${firstLine(failureMessages[0])}`)
+    return failures.length === 0 && status === 'failed' ? [`${file}: ${firstLine(message)}`] : failures
+  })
+}
+
+function firstLine(text = '') {
+  return text.split('\n', 1)[0].slice(0, 300)
 }
