@@ -58,9 +58,12 @@ async function build(options: ServerOptions, scope: Scope): Promise<RunningServe
   scope.own(holdStateFolder(stateLayout(config).lock))
   const known: { parts?: Parts } = {}
   const meter = scope.own(
-    openMeters(async (into) => {
-      if (known.parts !== undefined) await tellGauges(known.parts, into)
-    }),
+    openMeters(
+      async (into) => {
+        if (known.parts !== undefined) await tellGauges(known.parts, into)
+      },
+      () => (known.parts?.current.config ?? config).settings.telemetry.bind_port !== 0,
+    ),
   )
   const opened = await openParts(options, startedAt, log, meter, scope)
   known.parts = opened.parts

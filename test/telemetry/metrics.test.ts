@@ -38,6 +38,34 @@ describe('metrics', () => {
     }
   })
 
+  it('count nothing while nobody can read them, and go on where they were', async () => {
+    let isRead = false
+    const meter = openMeters(undefined, () => isRead)
+    try {
+      const count = (): void => {
+        meter.add('sftpgo_sessions_total')
+        meter.observe('sftpgo_login_seconds', 0.2, { method: 'password' })
+      }
+      const said = async (): Promise<string[]> =>
+        (await meter.read()).text
+          .split('\n')
+          .filter((line) => /^sftpgo_(?:sessions_total|login_seconds_count)/.test(line))
+      count()
+      expect(await said()).toEqual(['sftpgo_sessions_total 0'])
+      isRead = true
+      count()
+      count()
+      isRead = false
+      count()
+      expect(await said()).toEqual([
+        'sftpgo_sessions_total 2',
+        'sftpgo_login_seconds_count{method="password"} 2',
+      ])
+    } finally {
+      meter.close()
+    }
+  })
+
   it('tell the delay of the event loop, without the pause between two looks at it', async () => {
     const meter = openMeters()
     try {
