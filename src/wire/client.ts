@@ -8,7 +8,7 @@ import { GRPCControllerDefinition } from '../gen/plugin/controller.ts'
 import { GRPCStdioDefinition, StdioData_Channel } from '../gen/plugin/stdio.ts'
 import { GRPCBrokerDefinition } from '../gen/plugin/broker.ts'
 import { decodeReply } from './codec.ts'
-import { blockOfCall, exchange, type AnswerRoom, type Question } from './exchange.ts'
+import { blockOfCall, exchange, withMetadata, type AnswerRoom, type Question } from './exchange.ts'
 import { readStream } from './incoming.ts'
 import type { PluginAddress } from './handshake.ts'
 import type { Http2Connection } from './http2/connection.ts'
@@ -203,8 +203,8 @@ export class Channel {
     }
     const { path } = usual
     const timeoutMs = call?.timeoutMs ?? usual.timeoutMs
-    const alike = timeoutMs === usual.timeoutMs && call?.metadata === undefined
-    const block = alike ? usual.block : blockOfCall({ path, timeoutMs, metadata: call?.metadata })
+    const head = timeoutMs === usual.timeoutMs ? usual.block : blockOfCall({ path, timeoutMs })
+    const block = withMetadata(head, call?.metadata)
     try {
       const question = { path, block, message, limitBytes: maxReplyBytes, room: this.#room, timeoutMs }
       const answer = await exchange(this.#connection, { ...question, signal: call?.signal })

@@ -35,8 +35,9 @@ export function exchange(connection: Http2Connection, question: Question): Promi
 }
 
 /** The fields that begin a call, ready to be sent: the same for each call that says the same of itself. */
-export function blockOfCall({ path, timeoutMs, metadata }: CallFields): Buffer {
-  const fields = new Map([
+export function blockOfCall({ path, timeoutMs }: CallFields): Buffer {
+  const timeout = timeoutMs === undefined ? undefined : `${Math.min(Math.ceil(timeoutMs), 99_999_999)}m`
+  return blockOf([
     [':method', 'POST'],
     [':scheme', 'http'],
     [':path', path],
@@ -44,17 +45,19 @@ export function blockOfCall({ path, timeoutMs, metadata }: CallFields): Buffer {
     ['content-type', 'application/grpc'],
     ['te', 'trailers'],
     ['user-agent', 'sftpgo-ts'],
+    ...(timeout === undefined ? [] : [['grpc-timeout', timeout] as const]),
   ])
-  if (timeoutMs !== undefined) fields.set('grpc-timeout', `${Math.min(Math.ceil(timeoutMs), 99_999_999)}m`)
-  if (metadata !== undefined) addMetadata(fields, metadata)
-  return blockOf(fields)
 }
 
 /** What a call says of itself. */
 export interface CallFields {
   readonly path: string
   readonly timeoutMs?: number
-  readonly metadata?: Readonly<Record<string, string>> | undefined
+}
+
+/** That block with what one call says beside it. */
+export function withMetadata(block: Buffer, metadata: Readonly<Record<string, string>> | undefined): Buffer {
+  return metadata === undefined ? block : Buffer.concat([block, blockOf(fieldsOf(metadata))])
 }
 
 /** The status that ends a call, or undefined when `fields` have none. */
@@ -202,15 +205,15 @@ function nameOf(path: string): string {
 }
 
 /** Header names and values have few letters; what does not fit is escaped, what cannot be a name is left out. */
-function addMetadata(fields: Map<string, string>, metadata: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(metadata)) {
-    if (!/^[0-9a-z_.-]{1,64}$/.test(name) || name.startsWith('grpc-') || fields.has(name)) continue
-    fields.set(
-      name,
-      value.replace(/[^\x20-\x7e]|^ | $/gu, (letter) => encodeURIComponent(letter)),
-    )
-  }
+function fieldsOf(metadata: Readonly<Record<string, string>>): (readonly [string, string])[] {
+  return Object.entries(metadata)
+    .filter(([name]) => metadataName.test(name) && !ownNames.has(name))
+    .map(([name, value]) => [name, value.replace(unwritten, (letter) => encodeURIComponent(letter))] as const)
 }
+
+const metadataName = /^(?!grpc-)[0-9a-z_.-]{1,64}$/
+const ownNames: ReadonlySet<string> = new Set(['content-type', 'te', 'user-agent'])
+const unwritten = /[^\x20-\x7e]|^ | $/gu
 
 /** A plugin's words go into logs and onto terminals: bounded, on one line, and nothing that moves a cursor. */
 function shownText(message: string): string {
