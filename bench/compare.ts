@@ -1,14 +1,14 @@
 // Holds two result files against each other: npm run bench compare A.json B.json
-import { readFileSync } from 'node:fs'
-import { median, ratios, type BenchResult } from './harness/report.ts'
+import { readResult } from './harness/keep.ts'
+import { median, ratios } from './harness/report.ts'
 
 const [first, second] = process.argv.slice(2)
 if (first === undefined || second === undefined) {
   process.stderr.write('Usage: npm run bench compare A.json B.json\n')
   process.exit(2)
 }
-const a = load(first)
-const b = load(second)
+const a = readResult(first)
+const b = readResult(second)
 process.stdout.write('| work | ratio to sshd, A | B | B over A |\n|---|---|---|---|\n')
 for (const row of a.rows) {
   const other = b.rows.find(({ name }) => name === row.name)
@@ -18,9 +18,4 @@ for (const row of a.rows) {
   process.stdout.write(
     `| ${row.title} | ${before.toFixed(2)} | ${after.toFixed(2)} | ${(after / before).toFixed(2)} |\n`,
   )
-}
-
-function load(file: string): BenchResult {
-  // Written by bench/transfer.ts; a file of another shape fails at the first missing row.
-  return JSON.parse(readFileSync(file, 'utf8')) as BenchResult
 }

@@ -1,14 +1,15 @@
 // Our server beside sshd (and SFTPGo when SFTPGO_BINARY names one): the same work in turn, several rounds, medians and ratios.
-// npm run bench -- [--quick] [--rounds N] [--only NAME,NAME] [--node PATH] [--plain] [--docs]
+// npm run bench -- [--quick] [--rounds N] [--only NAME,NAME] [--node PATH] [--plain] [--save NAME] [--docs]
+// npm run bench -- --from FILE [--docs]      # what an earlier run measured, told again
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Client } from './harness/client.ts'
 import { meterProcess } from './harness/cpu-meter.ts'
-import { plot } from './harness/plot.ts'
-import { table, type BenchResult, type Row, type Sample } from './harness/report.ts'
+import { keepResult, readResult, writeDocs } from './harness/keep.ts'
+import { nodeOf, table, type BenchResult, type Row, type Sample } from './harness/report.ts'
 import { startOurs, startSftpgo, startSshd, type Target } from './harness/target.ts'
 import {
   fullScale,
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     node: { type: 'string' },
     plain: { type: 'boolean', default: false },
     save: { type: 'string' },
+    from: { type: 'string' },
     docs: { type: 'boolean', default: false },
   },
 })
@@ -39,6 +41,13 @@ const client: Client = { key: join(folder, 'key'), folder: join(folder, 'client'
 const targets: Target[] = []
 
 try {
+  report(values.from === undefined ? await measureAll() : readResult(values.from))
+} finally {
+  for (const target of targets) await target.close()
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function measureAll(): Promise<BenchResult> {
   mkdirSync(client.folder)
   spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', client.key])
   const absent = await startTargets()
@@ -47,16 +56,12 @@ try {
   )
   const rows = await measure(work)
   const floor = await machineFloor(client, scale)
-  const result: BenchResult = {
+  return {
     date: new Date().toISOString().slice(0, 10),
     machine: machineName(),
     ...{ rounds, quick: values.quick, floor, rows, absent },
     targets: targets.map(({ name, version }) => ({ name, version })),
   }
-  report(result)
-} finally {
-  for (const target of targets) await target.close()
-  rmSync(folder, { recursive: true, force: true })
 }
 
 async function startTargets(): Promise<string[]> {
@@ -123,39 +128,12 @@ function progress(what: string, share: number, started: number): void {
 }
 
 function report(result: BenchResult): void {
-  const ours = targets[0]?.name ?? 'ours'
+  const ours = result.targets[0]?.name ?? 'ours'
   process.stdout.write(`${table(result, ours, 'sshd')}\n\nfloor of this machine, CPU seconds: `)
   process.stdout.write(`${result.floor.map(({ name, cpu }) => `${name} ${cpu}`).join(', ')}\n`)
-  const name =
-    values.save ?? `${result.date}-node${process.versions.node.split('.')[0]}${values.quick ? '-quick' : ''}`
-  mkdirSync(join(top, 'bench/results'), { recursive: true })
-  writeFileSync(join(top, `bench/results/${name}.json`), `${JSON.stringify(result, null, 1)}\n`)
-  writeFileSync(join(top, `bench/results/${name}.svg`), plot(result, 'sshd'))
-  process.stdout.write(`kept in bench/results/${name}.json and .svg\n`)
-  if (values.docs) writeDocs(result, name)
-}
-
-/** Puts the table of this run into docs/performance.md, between its two marks. */
-function writeDocs(result: BenchResult, name: string): void {
-  const file = join(top, 'docs/performance.md')
-  const [before = '', rest = ''] = readFileSync(file, 'utf8').split('<!-- run -->')
-  const after = rest.split('<!-- end of run -->')[1] ?? ''
-  const peers = result.targets.map((target) => `${target.name} (${target.version})`).join(', ')
-  const form = result.quick ? 'quick form' : 'full form'
-  const floor = result.floor.map(({ name: kind, cpu }) => `${kind} ${cpu} s`).join(', ')
-  const facts = `${result.date}, ${result.machine}, ${availableParallelism()} cores: ${peers}; ${form}, rounds: ${result.rounds}.`
-  const lines = [
-    facts,
-    '',
-    ...result.targets
-      .filter((one) => one.name !== 'sshd')
-      .flatMap((one) => [`${one.name} beside sshd:`, '', table(result, one.name, 'sshd'), '']),
-  ]
-  const text = [
-    ...lines,
-    `CPU that this machine needs for the same bytes at least: ${floor}.`,
-    '',
-    `![CPU relative to sshd](../bench/results/${name}.svg)`,
-  ].join('\n')
-  writeFileSync(file, `${before}<!-- run -->\n\n${text}\n\n<!-- end of run -->${after}`)
+  const node = nodeOf(result, ours) ?? Number(process.versions.node.split('.')[0])
+  const name = values.save ?? `${result.date}-node${node}${result.quick ? '-quick' : ''}`
+  keepResult(join(top, 'bench/results'), name, result)
+  process.stdout.write(`kept in bench/results/${name}.json, .svg and, figure by figure, ${name}/\n`)
+  if (values.docs) writeDocs(join(top, 'docs/performance.md'), { name, node, result })
 }

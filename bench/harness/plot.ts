@@ -49,6 +49,60 @@ function bar(
   ]
 }
 
+/** One figure: each target's rounds as dots, their median as a bar; CPU (or memory) above, time on the wall below. */
+export function plotOf(row: Row, result: BenchResult): string {
+  const lines: string[] = [text(8, 20, row.title, 'start')]
+  let y = 34
+  for (const what of ['cpu', 'wall'] as const) {
+    const all = Object.values(row.samples).flatMap((samples) => samples.map((sample) => sample[what]))
+    const most = Math.max(...all)
+    if (!(most > 0)) continue
+    const title = row.unit !== 's' ? row.unit : what === 'cpu' ? 'seconds of CPU' : 'seconds on the wall'
+    lines.push(text(8, y + 15, title, 'start', '#666'))
+    y += barHeight
+    for (const [index, { name }] of result.targets.entries()) {
+      const values = (row.samples[name] ?? []).map((sample) => sample[what])
+      lines.push(...rounds({ name, values, most, y, color: colors[index % colors.length] ?? 'gray' }))
+      y += barHeight
+    }
+    y += 10
+  }
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y}" font-family="sans-serif" font-size="12">`,
+    `<rect width="100%" height="100%" fill="white"/>`,
+    ...lines,
+    '</svg>',
+  ].join('\n')
+}
+
+function rounds({
+  name,
+  values,
+  most,
+  y,
+  color,
+}: {
+  readonly name: string
+  readonly values: readonly number[]
+  readonly most: number
+  readonly y: number
+  readonly color: string
+}): string[] {
+  if (values.length === 0) return []
+  const room = width - labelWidth - 60
+  const at = (value: number): number => Math.max(0, (value / most) * room)
+  const middle = median(values)
+  return [
+    text(labelWidth - 8, y + 15, name, 'end'),
+    `<rect x="${labelWidth}" y="${y + 2}" width="${at(middle).toFixed(1)}" height="${barHeight - 6}" fill="${color}" fill-opacity="0.6"/>`,
+    ...values.map(
+      (value) =>
+        `<circle cx="${(labelWidth + at(value)).toFixed(1)}" cy="${y + 10}" r="3" fill="${color}" stroke="#111" stroke-width="0.5"/>`,
+    ),
+    text(width - 50, y + 15, middle.toPrecision(3), 'start'),
+  ]
+}
+
 function text(x: number, y: number, what: string, anchor: string, color = '#111'): string {
   return `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="${color}">${what.replaceAll('<', '&lt;')}</text>`
 }

@@ -23,7 +23,7 @@ export interface Workload {
   /** What is counted: processor and wall time of `run`, or the number that `run` returns, in `unit`. */
   readonly measures: 'time' | 'value'
   readonly unit: string
-  /** Our CPU (or value) over sshd's, at most; from the performance goals. */
+  /** Our CPU over sshd's, at most, or our value; from the performance goals. */
   readonly goal?: number
   /** Does the work once. What is prepared here is not counted when it happens in `prepare`. */
   run(target: Target): Promise<number | void>
@@ -252,7 +252,13 @@ function statWork(client: Client, scale: Scale, inFlight: number): Workload {
 
 function idleSessions(client: Client, scale: Scale): Workload {
   return {
-    ...{ name: 'idle', title: `one of ${scale.idle} idle sessions`, measures: 'value', unit: 'KiB' },
+    ...{
+      name: 'idle',
+      title: `one of ${scale.idle} idle sessions`,
+      measures: 'value',
+      unit: 'KiB',
+      goal: 60,
+    },
     async run(target) {
       // sshd starts two processes for a session: a tenth of them tells as much.
       const count = target.name === 'sshd' ? Math.ceil(scale.idle / 10) : scale.idle
@@ -290,8 +296,12 @@ export async function machineFloor(
   const floor = new URL('./floor.js', import.meta.url).pathname
   const results = []
   for (const name of ['copy', 'aes-128-gcm', 'chacha20-poly1305', 'aes-256-ctr']) {
-    const said = await output(process.execPath, [floor, name, String(scale.bulkMiB), client.folder])
-    results.push({ name, cpu: Number(said) })
+    const times: number[] = []
+    // The least of several: whatever disturbs one of them is no floor.
+    for (let run = 0; run < 5; run += 1) {
+      times.push(Number(await output(process.execPath, [floor, name, String(scale.bulkMiB), client.folder])))
+    }
+    results.push({ name, cpu: Math.min(...times) })
   }
   return results
 }
