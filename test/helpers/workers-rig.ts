@@ -150,9 +150,12 @@ export async function startWorkers(
           await upload.write(bytes)
           return upload
         },
-        end() {
+        async end() {
+          const before = closings(server).length
           client.end()
-          return closed
+          await closed
+          // The client sees its end first; only then is its place free.
+          await until('the end is in the log', () => closings(server).length > before)
         },
       }
     },
@@ -194,6 +197,11 @@ function openings(server: ServerProcess, username: string): readonly number[] {
   return records(server)
     .filter(({ msg, user }) => msg === 'session opened' && user === username)
     .map(({ worker }) => Number(worker))
+}
+
+/** The connections that have ended, in order. */
+function closings(server: ServerProcess): readonly object[] {
+  return records(server).filter(({ msg }) => msg === 'connection closed')
 }
 
 function connected(

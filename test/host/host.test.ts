@@ -159,15 +159,15 @@ describe('restarting', () => {
   it('is quick after the first failure and slower after each further one', async () => {
     const waits: number[] = []
     await using it = await openTestHost([await misbehaving('dies-before')], {
-      pace: { firstRestartMs: 40, mostRestartMs: 200 },
+      pace: { firstRestartMs: 200, mostRestartMs: 1_000 },
     })
     for (let n = 1; n <= 5; n += 1) {
       const { againInMs = 0 } = await it.until(({ state, starts }) => state === 'waiting' && starts === n)
       waits.push(againInMs)
     }
-    expect(waits[0]).toBeLessThanOrEqual(40)
-    expect(waits[2]).toBeGreaterThan(80)
-    expect(Math.max(...waits)).toBeLessThanOrEqual(200)
+    expect(waits[0]).toBeLessThanOrEqual(200)
+    expect(waits[2]).toBeGreaterThan(400)
+    expect(Math.max(...waits)).toBeLessThanOrEqual(1_000)
   })
 
   it('ends in failed after too many, loudly, with the command that tries again', async () => {

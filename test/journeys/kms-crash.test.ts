@@ -31,7 +31,7 @@ describe('kms rotate as a process of its own', () => {
     expect(imported.status, imported.stderr).toBe(0)
 
     configure('hashivault://k')
-    vault.delayMs = 15
+    vault.delayMs = 60
     const rotate = ['kms', 'rotate', ...options, '--json', '--config', file]
     const cut = spawn(process.execPath, ['dist/main.js', ...rotate], { stdio: ['ignore', 'ignore', 'pipe'] })
     // The first line of progress comes after the first secret; most are still to come.

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client, type SFTPWrapper } from 'ssh2'
 import { describe, expect, it } from 'vitest'
@@ -18,6 +18,7 @@ describe('with a real server and clients', { timeout: 30_000 }, () => {
     using folder = temporaryDirectory()
     const home = folder.file('home')
     mkdirSync(home)
+    const hold = folder.file('hold')
     const user = { username: 'ada', status: 1, home_dir: home, permissions: { '/': ['*'] } }
     writeFileSync(folder.file('users.json'), JSON.stringify({ users: [user] }))
     await using server = await startServer({
@@ -25,8 +26,8 @@ describe('with a real server and clients', { timeout: 30_000 }, () => {
       data_provider: { users_file: folder.file('users.json') },
       plugins: [
         {
-          ...{ name: 'ldap', type: 'auth', cmd, sha256sum, args: ['slow-calls', '2500'] },
-          ...{ auth_options: { scope: 1 }, call_timeout: '10s' },
+          ...{ name: 'ldap', type: 'auth', cmd, sha256sum, args: ['answers-without-file', hold] },
+          ...{ auth_options: { scope: 1 }, call_timeout: '20s' },
         },
       ],
     })
@@ -34,14 +35,17 @@ describe('with a real server and clients', { timeout: 30_000 }, () => {
     const before = await login(running)
     const sftp = await sftpOf(before)
     const { pid = 0 } = await statusOf(running)
+    // However long so many clients take to come that far: none is answered before the last one asks.
+    writeFileSync(hold, '')
     const outcomes = Array.from({ length: logins }, () => outcomeOf(running))
     await until(
       'all logins ask the plugin',
       async () => (await statusOf(running)).calls.running === logins,
-      10_000,
+      15_000,
     )
     const killed = performance.now()
     process.kill(pid, 'SIGKILL')
+    rmSync(hold)
     const meanwhile = statsWhile(sftp, () => performance.now() - killed < 1500)
     expect(await Promise.all(outcomes)).toEqual(Array.from({ length: logins }, () => 'refused'))
     expect(performance.now() - killed).toBeLessThan(5_000)

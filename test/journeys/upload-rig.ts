@@ -121,6 +121,11 @@ export async function prepareUploadRig({ events = {}, stateFolder, alsoTold = []
       const { port } = server
       await Promise.all(users.map((username) => uploadAs(username, round, port, how).catch(() => {})))
     },
+    /** Waits until so many more operations are acknowledged: clients are in, and at work. */
+    async atWork(operations: number): Promise<void> {
+      const before = ledger.length
+      await until('uploads are under way', () => ledger.length >= before + operations, 30_000)
+    },
     /** A life without a fault, in which everything that waited is told. */
     async lastLife(): Promise<void> {
       const server = await rig.start()
