@@ -86,13 +86,15 @@ function verdict(row: Row, ours: string, cpu: readonly number[], leniency: numbe
   return `${Number(goal.toPrecision(3))}${isValue(row) ? ` ${row.unit}` : ''} ${reached <= goal ? 'met' : 'missed'}`
 }
 
-function figure(row: Row, name: string, what: 'cpu' | 'wall'): number | undefined {
+/** What stands for a target in a table: of times the median, of values the first round. */
+export function figure(row: Row, name: string, what: 'cpu' | 'wall'): number | undefined {
   const values = (row.samples[name] ?? []).map((sample) => sample[what])
   // Memory of the first round: later ones use again what the sessions of earlier ones left.
   return isValue(row) ? values[0] : values.length === 0 ? undefined : median(values)
 }
 
-function isValue({ unit }: Row): boolean {
+/** Whether a row is of values: memory. */
+export function isValue({ unit }: Row): boolean {
   return unit !== 's'
 }
 
