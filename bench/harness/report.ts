@@ -15,7 +15,7 @@ export interface BenchResult {
 export interface Row {
   readonly name: string
   readonly title: string
-  /** Seconds, or that of a row of values: memory. */
+  /** Seconds, or that of a row of values: memory, or the time of one thing. */
   readonly unit: string
   /** Of times our share of sshd's, of values what ours may be. */
   readonly goal?: number
@@ -86,14 +86,14 @@ function verdict(row: Row, ours: string, cpu: readonly number[], leniency: numbe
   return `${Number(goal.toPrecision(3))}${isValue(row) ? ` ${row.unit}` : ''} ${reached <= goal ? 'met' : 'missed'}`
 }
 
-/** What stands for a target in a table: of times the median, of values the first round. */
+/** What stands for a target in a table: the median, of memory the first round. */
 export function figure(row: Row, name: string, what: 'cpu' | 'wall'): number | undefined {
   const values = (row.samples[name] ?? []).map((sample) => sample[what])
-  // Memory of the first round: later ones use again what the sessions of earlier ones left.
-  return isValue(row) ? values[0] : values.length === 0 ? undefined : median(values)
+  // Later rounds use again what the sessions of earlier ones left.
+  return row.unit === 'KiB' ? values[0] : values.length === 0 ? undefined : median(values)
 }
 
-/** Whether a row is of values: memory. */
+/** Whether a row is of values, not of work. */
 export function isValue({ unit }: Row): boolean {
   return unit !== 's'
 }

@@ -1,6 +1,9 @@
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import ssh2 from 'ssh2'
 import type { Client } from './client.ts'
+import { median } from './report.ts'
 import type { Target } from './target.ts'
 
 /** Sessions that are logged in and do nothing. */
@@ -49,6 +52,22 @@ export async function statRoundTrips(
   connection.end()
 }
 
+/** Milliseconds from the first packet of a connection to "you are in", this client's part of it included; the median. */
+export async function loginMilliseconds(client: Client, target: Target, count: number): Promise<number> {
+  const times: number[] = []
+  for (let login = 0; login < count; login += 1) {
+    const connection = new ssh2.Client()
+    const began = performance.now()
+    const sock = connect({ host: '127.0.0.1', port: target.port, noDelay: true })
+    connection.connect({ sock, ...identity(client) })
+    await once(connection, 'ready')
+    times.push(performance.now() - began)
+    connection.end()
+    await once(connection, 'close')
+  }
+  return median(times)
+}
+
 function openSession(connection: ssh2.Client, client: Client, target: Target): Promise<ssh2.SFTPWrapper> {
   return new Promise((resolve, reject) => {
     connection.once('ready', () => {
@@ -56,13 +75,15 @@ function openSession(connection: ssh2.Client, client: Client, target: Target): P
       connection.sftp((error, session) => (error === undefined ? resolve(session) : reject(error)))
     })
     connection.once('error', reject)
-    connection.connect({
-      host: '127.0.0.1',
-      port: target.port,
-      username: 'root',
-      privateKey: readFileSync(client.key),
-      readyTimeout: 60_000,
-      algorithms: { cipher: ['aes128-gcm@openssh.com'], kex: ['curve25519-sha256'] },
-    })
+    connection.connect({ host: '127.0.0.1', port: target.port, ...identity(client) })
   })
+}
+
+function identity(client: Client): ssh2.ConnectConfig {
+  return {
+    username: 'root',
+    privateKey: readFileSync(client.key),
+    readyTimeout: 60_000,
+    algorithms: { cipher: ['aes128-gcm@openssh.com'], kex: ['curve25519-sha256'] },
+  }
 }

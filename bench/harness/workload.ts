@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path'
 import { login, sftp, type Client } from './client.ts'
 import { memoryOf } from './cpu-meter.ts'
-import { openIdleSessions, statRoundTrips } from './session-client.ts'
+import { loginMilliseconds, openIdleSessions, statRoundTrips } from './session-client.ts'
 import type { Target } from './target.ts'
 
 /** One piece of work that every target does in turn. */
@@ -78,6 +78,7 @@ export function workloads(client: Client, scale: Scale): Workload[] {
     ...parallel(client, scale),
     sequentialLogins(client, scale),
     parallelLogins(client, scale),
+    oneLogin(client, scale),
     ...[1, 64].map((inFlight) => statWork(client, scale, inFlight)),
     idleSessions(client, scale),
   ]
@@ -235,6 +236,19 @@ function parallelLogins(client: Client, scale: Scale): Workload {
       }
       await Promise.all(Array.from({ length: 8 }, lane))
     },
+  }
+}
+
+function oneLogin(client: Client, scale: Scale): Workload {
+  return {
+    ...{
+      name: 'login-wall',
+      title: 'one login with x25519, on the wall',
+      measures: 'value',
+      unit: 'ms',
+      goal: 30,
+    },
+    run: (target) => loginMilliseconds(client, target, scale.logins),
   }
 }
 
