@@ -1,4 +1,4 @@
-import { median, type BenchResult, type Row } from './report.ts'
+import { isValue, median, type BenchResult, type Row } from './report.ts'
 
 const barHeight = 22
 const labelWidth = 260
@@ -21,10 +21,7 @@ export function plot(result: BenchResult, peer: string): string {
   const legend = names.map((name, index) => text(labelWidth + index * 120, 24, name, 'start', colors[index]))
   const one = labelWidth + (width - labelWidth) / 3
   const rule = `<line x1="${one}" y1="34" x2="${one}" y2="${y}" stroke="#888" stroke-dasharray="4 3"/>`
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y + 10}" font-family="sans-serif" font-size="12">`
-  return [head, `<rect width="100%" height="100%" fill="white"/>`, ...legend, ...lines, rule, '</svg>'].join(
-    '\n',
-  )
+  return svg(y + 10, [...legend, ...lines, rule])
 }
 
 const colors = ['#2563eb', '#9ca3af', '#d97706', '#16a34a']
@@ -57,7 +54,7 @@ export function plotOf(row: Row, result: BenchResult): string {
     const all = Object.values(row.samples).flatMap((samples) => samples.map((sample) => sample[what]))
     const most = Math.max(...all)
     if (!(most > 0)) continue
-    const title = row.unit !== 's' ? row.unit : what === 'cpu' ? 'seconds of CPU' : 'seconds on the wall'
+    const title = isValue(row) ? row.unit : what === 'cpu' ? 'seconds of CPU' : 'seconds on the wall'
     lines.push(text(8, y + 15, title, 'start', '#666'))
     y += barHeight
     for (const [index, { name }] of result.targets.entries()) {
@@ -67,12 +64,7 @@ export function plotOf(row: Row, result: BenchResult): string {
     }
     y += 10
   }
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y}" font-family="sans-serif" font-size="12">`,
-    `<rect width="100%" height="100%" fill="white"/>`,
-    ...lines,
-    '</svg>',
-  ].join('\n')
+  return svg(y, lines)
 }
 
 function rounds({
@@ -101,6 +93,15 @@ function rounds({
     ),
     text(width - 50, y + 15, middle.toPrecision(3), 'start'),
   ]
+}
+
+function svg(height: number, content: readonly string[]): string {
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="12">`,
+    `<rect width="100%" height="100%" fill="white"/>`,
+    ...content,
+    '</svg>',
+  ].join('\n')
 }
 
 function text(x: number, y: number, what: string, anchor: string, color = '#111'): string {
