@@ -21,6 +21,7 @@ import { createEncryptedPlaces } from './encrypted-places.ts'
 import { makeFirstAccount } from './first-account.ts'
 import { openKeepers } from './keeper-parts.ts'
 import { tellGauges } from './gauges.ts'
+import { metricsAreRead } from './metrics-are-read.ts'
 import { createTelemetryDoor } from './open-telemetry.ts'
 import type { Parts } from './parts.ts'
 import { openPlugins } from './open-plugins.ts'
@@ -62,7 +63,7 @@ async function build(options: ServerOptions, scope: Scope): Promise<RunningServe
       async (into) => {
         if (known.parts !== undefined) await tellGauges(known.parts, into)
       },
-      () => (known.parts?.current.config ?? config).settings.telemetry.bind_port !== 0,
+      () => metricsAreRead(known.parts?.current.config ?? config),
     ),
   )
   const opened = await openParts(options, startedAt, log, meter, scope)

@@ -21,6 +21,7 @@ import type { SessionOpening } from '../ssh/connection-context.ts'
 import type { ConnectionInfo } from '../ssh/ssh-server.ts'
 import type { ProgramLogger } from '../telemetry/logger.ts'
 import { createEncryptedPlaces } from './encrypted-places.ts'
+import { metricsAreRead } from './metrics-are-read.ts'
 import { journalName, openFileWing } from './open-files.ts'
 import type { SessionPlace } from './open-sessions.ts'
 import { configOfSent } from './sent-config.ts'
@@ -51,7 +52,7 @@ export async function openFrontWorker(
   log.setLevel(start.logLevel)
   const scope = new Scope()
   const current = { config: configOfSent(start.config) }
-  const meter = scope.own(createRemoteMeter(link, () => current.config.settings.telemetry.bind_port !== 0))
+  const meter = scope.own(createRemoteMeter(link, () => metricsAreRead(current.config)))
   const logins = createRemoteAuthority(link)
   const events = createRemoteEvents(link, start.wanted)
   const usage = createRemoteUsage(link)

@@ -17,6 +17,7 @@ import { backends } from '../storage/index.ts'
 import type { EncryptedPlaces } from './encrypted-places.ts'
 import { filePolicy } from './file-policy.ts'
 import { createMemoryPlaces } from './memory-places.ts'
+import { metricsAreRead } from './metrics-are-read.ts'
 import { type SessionSurroundings, createSessionOpener } from './open-sessions.ts'
 import { programVersion } from './version.ts'
 
@@ -52,7 +53,7 @@ export function openFileWing(options: FileWingOptions, scope: Scope): OpenSessio
     policy: () => filePolicy(current.config.settings),
     ...{ events, ledger, clock, meter, log: log.with({ part: 'sftp' }), version: programVersion() },
     ...{ active, journal, ...(enter !== undefined && { enter }) },
-    measured: () => current.config.settings.telemetry.bind_port !== 0,
+    measured: () => metricsAreRead(current.config),
     buffers: createBufferPool({ bufferBytes: packetBufferBytes, keep: 64 }),
   })
   // The door has closed when this runs; what sessions were doing is finished before the journal and the database close.
