@@ -16,7 +16,7 @@ import { fileNoticeOf } from '../src/events/notice.ts'
 import type { NotifierEntry } from '../src/events/notifier-entry.ts'
 import { openEventLog, type OpenEventLog } from '../src/events/open-event-log.ts'
 import { openPartJournal } from '../src/files/part-journal.ts'
-import { slots } from '../src/slots/index.ts'
+import { connectSlot } from '../src/slots/index.ts'
 import type { Notifier } from '../src/slots/notifier/contract.ts'
 import { backends } from '../src/storage/index.ts'
 import { createIdentity } from '../src/wire/certificate.ts'
@@ -229,7 +229,7 @@ async function startNotifier(): Promise<NotifierProcess> {
     address,
     tls: { identity, pluginCertificate: Buffer.from(certificate, 'base64') },
   })
-  const notifier = slots.notifier.connect(channel.caller(slots.notifier.service, { timeoutMs: 20_000 }))
+  const notifier = connectSlot('notifier', channel, { timeoutMs: 20_000 })
   return {
     notifier,
     async heard() {

@@ -1,7 +1,7 @@
 // A notifier in a process of its own, over mutual TLS: what `npm run bench events` and its relatives deliver to.
-import { slots } from '../../src/slots/index.ts'
+import { servedIn, slots } from '../../src/slots/index.ts'
 import { createIdentity } from '../../src/wire/certificate.ts'
-import { openPluginServer, serve } from '../../src/wire/server.ts'
+import { openPluginServer } from '../../src/wire/server.ts'
 
 const [socketPath = '', hostCertificate = ''] = process.argv.slice(2)
 const identity = await createIdentity()
@@ -9,16 +9,11 @@ let heard = 0
 const server = await openPluginServer({
   listen: { network: 'unix', path: socketPath },
   tls: { identity, clientCertificatePem: Buffer.from(hostCertificate, 'base64').toString() },
-  services: [
-    serve(
-      slots.notifier.service,
-      slots.notifier.handlers({
-        async notifyFile() {
-          heard += 1
-        },
-      }),
-    ),
-  ],
+  ...servedIn(slots.notifier, {
+    async notifyFile() {
+      heard += 1
+    },
+  }),
 })
 process.on('message', () => process.send?.({ heard }))
 process.on('disconnect', () => {

@@ -174,7 +174,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     const line = `["event",${JSON.stringify(id)},${createdMs},${seq},${JSON.stringify(owed)},${payload}]\n`
     this.#append(line)
     this.#numbers.use()
-    const row: OwedRow = { seq, id, stream: streamOf(event), createdMs, payload, attempts: 0 }
+    const row: OwedRow = { seq, id, stream: streamOf(event), createdMs, payload, event, attempts: 0 }
     this.#youngBytes += line.length
     this.#young.set(seq, {
       row,

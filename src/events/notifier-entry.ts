@@ -1,4 +1,4 @@
-import type { Notifier } from '../slots/notifier/contract.ts'
+import type { AskedNotifier, Notifier } from '../slots/notifier/contract.ts'
 import type { FileAction, LogEventNumber, ProviderEvent, ServerEvent } from './event.ts'
 
 /** One notifier as configured: what it wants to hear, how it is told, and whether it may refuse. */
@@ -6,7 +6,7 @@ export interface NotifierEntry {
   /** The name of the instance; what is still owed is kept under it. */
   readonly name: string
   /** The notifier that is ready now; asked each time, nothing is kept. */
-  notifier(): Notifier | undefined
+  notifier(): (Notifier & Pick<AskedNotifier, 'notifyFiles'>) | undefined
   /** Calls `action` each time one becomes ready; the returned function ends that. Left out: looked at every second. */
   onReady?(action: () => void): () => void
   readonly wants: NotifierWants

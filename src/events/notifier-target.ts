@@ -1,16 +1,19 @@
-import { setMaxListeners } from 'node:events'
 import type { Clock } from '../base/clock.ts'
 import { messageOf, PluginError, type PluginErrorCode } from '../base/errors.ts'
-import type { Call, Refusal } from '../slots/call.ts'
-import type { Notifier } from '../slots/notifier/contract.ts'
+import type { Call } from '../slots/call.ts'
+import type { AskedNotifier, Notifier } from '../slots/notifier/contract.ts'
 import { callMetadataOf, fileNoticeOf, logNoticeOf, providerNoticeOf } from './notice.ts'
 import type { NotifierEntry } from './notifier-entry.ts'
 import type { OwedRow } from './outbox.ts'
-import type { RelayTarget, TellOutcome } from './relay.ts'
-import { eventOfPayload } from './stored-event.ts'
+import type { RelayTarget, TellFailure, TellOutcome } from './relay.ts'
+import { eventOf, isOfFiles } from './stored-event.ts'
+import { withinTime } from './within-time.ts'
 
 /** SFTPGo's plugins answer within this or not at all. */
 const defaultTimeoutMs = 20_000
+
+/** Most events of one user in one call. */
+const mostTogether = 32
 
 /** One configured notifier as the relay tells it: contract words, a deadline, and outcomes instead of errors. */
 export function createNotifierTarget(entry: NotifierEntry, clock: Clock): RelayTarget {
@@ -22,73 +25,60 @@ export function createNotifierTarget(entry: NotifierEntry, clock: Clock): RelayT
     ...(parkAfterMs === undefined ? {} : { parkAfterMs }),
     ...(alarmAbove === undefined ? {} : { alarmAbove }),
     isReady: () => entry.notifier() !== undefined,
-    async tell(row, attempt, signal) {
+    mostTogether: (stream) =>
+      isOfFiles(stream) && entry.notifier()?.notifyFiles !== undefined ? mostTogether : 1,
+    async tell(rows, attempt, signal) {
+      const notifier = entry.notifier()
+      const [row] = rows
+      if (notifier === undefined || row === undefined)
+        return { told: 0, failure: notReached('No notifier is ready') }
       try {
-        const notifier = entry.notifier()
-        if (notifier === undefined) return notReached('No notifier is ready')
-        const refusal = await withinTime(clock, timeoutMs, signal, (inTime) =>
-          call(notifier, row, { signal: inTime, metadata: callMetadataOf(row.id, attempt) }),
+        return await withinTime(clock, timeoutMs, signal, (inTime) =>
+          rows.length > 1 && tellsMany(notifier)
+            ? tellTogether(notifier, rows, inTime)
+            : tellOne(notifier, row, { signal: inTime, metadata: callMetadataOf(row.id, attempt) }),
         )
-        if (refusal === undefined) return { told: true }
-        return { told: false, unavailable: false, counts: true, reason: refusal.reason }
       } catch (error) {
-        return outcomeOf(error)
+        return { told: 0, failure: failureOf(error) }
       }
     },
   }
 }
 
-/** Asks with a deadline that holds even when the question does not heed its signal. */
-export function withinTime<T>(
-  clock: Clock,
-  timeoutMs: number,
-  signal: AbortSignal,
-  ask: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const own = new AbortController()
-    const stop = (error: PluginError): void => {
-      done()
-      reject(error)
-      own.abort(error)
-    }
-    const abort = (): void => stop(new PluginError('cancelled', 'The server stops'))
-    const cancel = clock.after(timeoutMs, () =>
-      stop(new PluginError('deadline', `The notifier did not answer within ${timeoutMs} ms`)),
-    )
-    const done = (): void => {
-      cancel()
-      signal.removeEventListener('abort', abort)
-    }
-    if (signal.aborted) return abort()
-    // As many listeners as there are calls at once; each goes with its call.
-    setMaxListeners(0, signal)
-    signal.addEventListener('abort', abort, { once: true })
-    ask(own.signal).then(
-      (value) => {
-        done()
-        resolve(value)
-      },
-      (error: unknown) => {
-        done()
-        reject(error)
-      },
-    )
-  })
+type TellsMany = Required<Pick<AskedNotifier, 'notifyFiles'>>
+
+function tellsMany(notifier: Partial<TellsMany>): notifier is TellsMany {
+  return notifier.notifyFiles !== undefined
 }
 
-async function call(notifier: Notifier, row: OwedRow, how: Call): Promise<Refusal | undefined> {
-  const event = eventOfPayload(row.payload)
+async function tellTogether(
+  notifier: TellsMany,
+  rows: readonly OwedRow[],
+  signal: AbortSignal,
+): Promise<TellOutcome> {
+  const notices = rows.flatMap((row) => {
+    const event = eventOf(row)
+    // `mostTogether` is above 1 for streams of nothing else.
+    return event.kind === 'file' ? [fileNoticeOf(event, row)] : []
+  })
+  const { taken, failure } = await notifier.notifyFiles(notices, { signal })
+  return { told: taken, ...(failure !== undefined && { failure: failureOf(failure) }) }
+}
+
+async function tellOne(notifier: Notifier, row: OwedRow, call: Call): Promise<TellOutcome> {
+  const event = eventOf(row)
   switch (event.kind) {
-    case 'file':
-      // A promise of nothing resolves to undefined.
-      return (await notifier.notifyFile?.(fileNoticeOf(event, row), how)) as Refusal | undefined
+    case 'file': {
+      const refusal = await notifier.notifyFile?.(fileNoticeOf(event, row), call)
+      if (refusal === undefined) return { told: 1 }
+      return { told: 0, failure: { unavailable: false, counts: true, reason: refusal.reason } }
+    }
     case 'provider':
-      await notifier.notifyProvider?.(providerNoticeOf(event, row), how)
-      return undefined
+      await notifier.notifyProvider?.(providerNoticeOf(event, row), call)
+      return { told: 1 }
     case 'log':
-      await notifier.notifyLog?.(logNoticeOf(event, row), how)
-      return undefined
+      await notifier.notifyLog?.(logNoticeOf(event, row), call)
+      return { told: 1 }
   }
 }
 
@@ -107,13 +97,13 @@ const notReachedCodes: readonly PluginErrorCode[] = [
 /** The plugin went away with the call in its hands: perhaps because of this event. */
 const lostCodes: readonly PluginErrorCode[] = ['exited', 'hung', 'memory-limit']
 
-function outcomeOf(error: unknown): TellOutcome {
+function failureOf(error: unknown): TellFailure {
   const reason = messageOf(error)
-  if (!(error instanceof PluginError)) return { told: false, unavailable: false, counts: true, reason }
+  if (!(error instanceof PluginError)) return { unavailable: false, counts: true, reason }
   if (notReachedCodes.includes(error.code)) return notReached(reason)
-  return { told: false, unavailable: lostCodes.includes(error.code), counts: true, reason }
+  return { unavailable: lostCodes.includes(error.code), counts: true, reason }
 }
 
-function notReached(reason: string): TellOutcome {
-  return { told: false, unavailable: true, counts: false, reason }
+function notReached(reason: string): TellFailure {
+  return { unavailable: true, counts: false, reason }
 }

@@ -15,6 +15,8 @@ export interface OwedRow {
   readonly stream: string
   readonly createdMs: number
   readonly payload: string
+  /** What `payload` says, while it is in memory. */
+  readonly event?: ServerEvent
   /** How often telling it has failed so far. */
   readonly attempts: number
 }

@@ -5,21 +5,27 @@ import type { Logger } from '../base/log.ts'
 import type { Meter } from '../base/meter.ts'
 import { createBreaker, type Breaker } from './breaker.ts'
 import type { OwedRow } from './outbox.ts'
+import { createPace, type Pace } from './pace.ts'
 import { StreamTable, type Stream } from './stream-table.ts'
 
-/** What came of telling an event once. */
-export type TellOutcome =
-  | { readonly told: true }
-  | {
-      readonly told: false
-      /** The notifier as a whole could not be reached. */
-      readonly unavailable: boolean
-      /** The call may have reached it, so this counts as a try of this event. */
-      readonly counts: boolean
-      readonly reason: string
-    }
+/** What came of telling events once. */
+export interface TellOutcome {
+  /** So many of them, the oldest. */
+  readonly told: number
+  /** Why the next one was not, when there is a next one. */
+  readonly failure?: TellFailure
+}
 
-/** One notifier as the relay sees it. `tell` never rejects and always ends. */
+/** Why an event was not told. */
+export interface TellFailure {
+  /** The notifier as a whole could not be reached. */
+  readonly unavailable: boolean
+  /** The call may have reached it, so this counts as a try of this event. */
+  readonly counts: boolean
+  readonly reason: string
+}
+
+/** One notifier as the relay sees it. */
 export interface RelayTarget {
   readonly name: string
   readonly atOnce: number
@@ -29,7 +35,10 @@ export interface RelayTarget {
   /** More waiting events than this are an alarm in the log. Left out: none. */
   readonly alarmAbove?: number
   isReady(): boolean
-  tell(row: OwedRow, attempt: number, signal: AbortSignal): Promise<TellOutcome>
+  /** How many events of this stream the ready one takes together. */
+  mostTogether(stream: string): number
+  /** Tells these, of one stream, in order. Never rejects and always ends. */
+  tell(rows: readonly OwedRow[], attempt: number, signal: AbortSignal): Promise<TellOutcome>
 }
 
 /** What is owed, and where it is noted that it was paid. */
@@ -72,12 +81,13 @@ export interface RelayOptions {
 const retry = { firstMs: 200, mostMs: 60_000 }
 
 /**
- * Carries events to one notifier: within a stream in order, one at a time, the next only when it is noted that the
- * one before was told; many streams at once. Relays know nothing of each other.
+ * Carries events to one notifier: within a stream in order, one telling at a time, the next only when it is noted what
+ * was told; many streams at once. Relays know nothing of each other.
  */
 export class Relay {
   readonly #options: RelayOptions
   readonly #breaker: Breaker
+  readonly #pace: Pace
   readonly #streams: StreamTable
   readonly #queue: Stream[] = []
   readonly #stopped = new AbortController()
@@ -102,6 +112,7 @@ export class Relay {
       options.rowsPerStream ?? 32,
     )
     this.#breaker = createBreaker(options.clock, options.target.atOnce, options.random)
+    this.#pace = createPace({ clock: options.clock, mostTogether: (stream) => target.mostTogether(stream) })
   }
 
   /** What goes on, for status. */
@@ -125,7 +136,11 @@ export class Relay {
     if (this.#closing) return
     this.#waiting += 1
     const stream = this.#streams.hear(row)
-    if (stream?.state === 'idle') this.#enqueue(stream)
+    if (stream?.state === 'idle') this.#gatherOrEnqueue(stream)
+    else if (stream?.state === 'gathering' && this.#hasEnough(stream)) {
+      stream.cancel()
+      this.#enqueue(stream)
+    }
     this.#pump()
   }
 
@@ -153,7 +168,7 @@ export class Relay {
     this.#closing = true
     this.#cancelPoll()
     this.#breaker.close()
-    for (const stream of this.#streams.all()) if (stream.state === 'waiting') stream.cancel()
+    for (const stream of this.#streams.all()) if (isResting(stream)) stream.cancel()
     const abort = (): void => this.#stopped.abort()
     if (graceSignal.aborted) abort()
     else graceSignal.addEventListener('abort', abort, { once: true })
@@ -192,17 +207,34 @@ export class Relay {
     this.#queue.push(stream)
   }
 
+  /** A stream whose events come quickly after each other goes when some have come together, or soon. */
+  #gatherOrEnqueue(stream: Stream): void {
+    const ms = this.#hasEnough(stream) ? 0 : this.#pace.gatherMs(stream.name)
+    if (ms === 0) this.#enqueue(stream)
+    else this.#rest(stream, 'gathering', ms)
+  }
+
+  #hasEnough(stream: Stream): boolean {
+    return stream.more || stream.rows.length >= this.#pace.together(stream.name)
+  }
+
   #pump(): void {
     const { target } = this.#options
     while (!this.#closing && this.#queue.length > 0 && this.#calls < this.#breaker.mostCalls()) {
       if (!target.isReady()) return
       const stream = this.#queue.shift()
       if (stream === undefined) return
-      const read = this.#reading(() => ({ row: this.#streams.head(stream) }))
-      if (read === undefined) this.#wait(stream, retry.firstMs)
-      else if (read.row === undefined) this.#streams.forget(stream)
-      else void this.#tell(stream, read.row)
+      const rows = this.#reading(() => this.#streams.next(stream, this.#together(stream)))
+      if (rows === undefined) this.#rest(stream, 'waiting', retry.firstMs)
+      else if (rows.length === 0) this.#streams.forget(stream)
+      else void this.#tell(stream, rows)
     }
+  }
+
+  /** Where something failed, events are told alone: whose failure it is shows only then. */
+  #together({ name, attempts }: Stream): number {
+    const isTroubled = attempts > 0 || this.#breaker.mostCalls() < this.#options.target.atOnce
+    return isTroubled ? 1 : this.#pace.together(name)
   }
 
   /** What reading gave; undefined when the database could not be read, which is said and tried again. */
@@ -215,38 +247,47 @@ export class Relay {
     }
   }
 
-  async #tell(stream: Stream, row: OwedRow): Promise<void> {
-    const { target, clock, meter } = this.#options
+  async #tell(stream: Stream, rows: readonly OwedRow[]): Promise<void> {
+    const { target, clock } = this.#options
     stream.state = 'busy'
+    stream.underway = rows.length
     this.#calls += 1
     const began = clock.monotonic()
-    const outcome = await target.tell(row, stream.attempts + 1, this.#stopped.signal)
+    const { told, failure } = await target.tell(rows, stream.attempts + 1, this.#stopped.signal)
     this.#calls -= 1
-    meter.observe('sftpgo_event_delivery_seconds', (clock.monotonic() - began) / 1000, {
-      notifier: target.name,
-      outcome: outcome.told ? 'told' : 'failed',
-    })
-    if (outcome.told) await this.#wasTold(stream, row)
-    else await this.#wasNotTold(stream, row, outcome)
+    this.#observe(clock.monotonic() - began, told, failure)
+    this.#pace.ended(stream.name, { events: told, began, well: failure === undefined })
+    if (told > 0) await this.#wereTold(stream, rows.slice(0, told))
+    const row = rows[told]
+    if (row !== undefined && failure !== undefined) {
+      if (rows.length > 1) stream.aloneTo = rows.at(-1)?.seq ?? 0
+      await this.#wasNotTold(stream, row, rows.length === 1 ? failure : { ...failure, counts: false })
+    } else this.#goOn(stream)
     if (this.#closing && this.#busyStreams() === 0) this.#idle?.()
     this.#pump()
   }
 
-  async #wasTold(stream: Stream, row: OwedRow): Promise<void> {
+  #observe(tookMs: number, told: number, failure: TellFailure | undefined): void {
+    const { meter, target } = this.#options
+    const observe = (outcome: 'told' | 'failed'): void =>
+      meter.observe('sftpgo_event_delivery_seconds', tookMs / 1000, { notifier: target.name, outcome })
+    for (let event = 0; event < told; event += 1) observe('told')
+    if (failure !== undefined) observe('failed')
+  }
+
+  async #wereTold(stream: Stream, rows: readonly OwedRow[]): Promise<void> {
     const { target, store } = this.#options
-    this.#successes += 1
+    this.#successes += rows.length
     if (this.#breaker.succeeded()) this.#wakeAll()
     // The slot of the call is free while the note is written.
     this.#pump()
-    await this.#note(() => store.acknowledge(target.name, row))
-    this.#advance(stream)
+    for (const row of rows) {
+      await this.#note(() => store.acknowledge(target.name, row))
+      this.#advance(stream)
+    }
   }
 
-  async #wasNotTold(
-    stream: Stream,
-    row: OwedRow,
-    outcome: Extract<TellOutcome, { told: false }>,
-  ): Promise<void> {
+  async #wasNotTold(stream: Stream, row: OwedRow, outcome: TellFailure): Promise<void> {
     const { target, store, log } = this.#options
     if (this.#closing) {
       stream.state = 'idle'
@@ -266,7 +307,8 @@ export class Relay {
       log.error('event parked', fields)
       this.#options.meter.add('sftpgo_events_parked_total', 1, { notifier: target.name })
       await this.#note(() => store.park(target.name, row, attempts, outcome.reason))
-      return this.#advance(stream)
+      this.#advance(stream)
+      return this.#goOn(stream)
     }
     log.warn('event not told', fields)
     store.failed(target.name, row, attempts).catch(() => {
@@ -274,7 +316,7 @@ export class Relay {
     })
     if (outcome.unavailable) return this.#goLast(stream)
     const { random } = this.#options
-    this.#wait(stream, backoffMs(attempts, { ...retry, ...(random ? { random } : {}) }))
+    this.#rest(stream, 'waiting', backoffMs(attempts, { ...retry, ...(random ? { random } : {}) }))
   }
 
   /** Back to the head of the line: nothing is known against this event. */
@@ -318,21 +360,26 @@ export class Relay {
     }
   }
 
-  /** The head is done with; the next one takes its turn behind the other streams. */
+  /** The head is done with. */
   #advance(stream: Stream): void {
     if (stream.failingSince !== undefined) this.#failing -= 1
     this.#waiting -= 1
     this.#streams.advance(stream)
-    if (stream.rows.length > 0 || stream.more) this.#enqueue(stream)
+  }
+
+  /** What is left of the stream takes its turn behind the other streams. */
+  #goOn(stream: Stream): void {
+    if (this.#closing) stream.state = 'idle'
+    else if (stream.rows.length > 0 || stream.more) this.#gatherOrEnqueue(stream)
     else this.#streams.forget(stream)
     if (this.#streams.isComplete && this.#streams.size === 0) this.#waiting = 0
     this.#pump()
   }
 
-  #wait(stream: Stream, ms: number): void {
-    stream.state = 'waiting'
+  #rest(stream: Stream, state: RestingState, ms: number): void {
+    stream.state = state
     stream.cancel = this.#options.clock.after(ms, () => {
-      if (stream.state !== 'waiting') return
+      if (stream.state !== state) return
       this.#enqueue(stream)
       this.#pump()
     })
@@ -340,9 +387,16 @@ export class Relay {
 
   #wakeAll(): void {
     for (const stream of this.#streams.all()) {
-      if (stream.state !== 'waiting') continue
+      if (!isResting(stream)) continue
       stream.cancel()
       this.#enqueue(stream)
     }
   }
+}
+
+type RestingState = 'waiting' | 'gathering'
+
+/** Whether a timer will wake it. */
+function isResting({ state }: Stream): boolean {
+  return state === 'waiting' || state === 'gathering'
 }

@@ -1,4 +1,5 @@
 import type { ServerEvent } from './event.ts'
+import type { OwedRow } from './outbox.ts'
 
 /** An event as it was written down. */
 export interface StoredEvent {
@@ -22,6 +23,11 @@ export function streamOf(event: ServerEvent): string {
   return `l/${Math.abs(hash) % logStreams}`
 }
 
+/** Whether a stream holds nothing but what a user did with files. */
+export function isOfFiles(stream: string): boolean {
+  return stream.startsWith('u/')
+}
+
 /** What happened, as one word to search by. */
 export function actionOf(event: ServerEvent): string {
   if (event.kind === 'file') return event.action
@@ -37,6 +43,11 @@ export const bestEffortActions: readonly string[] = [
 /** The text an event is kept as. */
 export function payloadOf(event: ServerEvent): string {
   return JSON.stringify(event)
+}
+
+/** The event that is owed; read from its text only where nobody has it in memory any more. */
+export function eventOf({ event, payload }: OwedRow): ServerEvent {
+  return event ?? eventOfPayload(payload)
 }
 
 /** The event a text of ours holds. */

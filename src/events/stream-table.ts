@@ -1,6 +1,6 @@
 import type { OwedRow } from './outbox.ts'
 
-/** One user's events for one notifier. At most one of them is being told. */
+/** One user's events for one notifier. At most one telling of them is under way. */
 export interface Stream {
   readonly name: string
   /** The oldest events, where they are at hand; the others are read when these are told. */
@@ -9,7 +9,11 @@ export interface Stream {
   seen: number
   /** Whether the database may hold more than `rows`. */
   more: boolean
-  state: 'idle' | 'queued' | 'busy' | 'waiting'
+  state: 'idle' | 'queued' | 'busy' | 'waiting' | 'gathering'
+  /** How many of `rows`, the oldest, are being told while it is busy. */
+  underway: number
+  /** Up to this number each is told alone: telling them together failed. */
+  aloneTo: number
   /** Calls the wait off. */
   cancel: () => void
   attempts: number
@@ -91,8 +95,8 @@ export class StreamTable {
     }
   }
 
-  /** The oldest event of the stream that is still owed. */
-  head(stream: Stream): OwedRow | undefined {
+  /** The oldest events of the stream that are still owed and may be told together, as far as they are at hand. */
+  next(stream: Stream, most: number): readonly OwedRow[] {
     if (stream.rows.length === 0 && stream.more) {
       const room = Math.max(1, Math.min(this.#rowsPerStream, mostRows - this.#rowsAtHand))
       const rows = this.#source.page(stream.name, room)
@@ -102,12 +106,15 @@ export class StreamTable {
       stream.seen = Math.max(stream.seen, rows.at(-1)?.seq ?? 0)
       stream.attempts = rows[0]?.attempts ?? 0
     }
-    return stream.rows[0]
+    const failedBefore = stream.rows.findIndex(({ attempts }, index) => index > 0 && attempts > 0)
+    const together = (stream.rows[0]?.seq ?? 0) <= stream.aloneTo ? 1 : most
+    return stream.rows.slice(0, failedBefore === -1 ? together : Math.min(together, failedBefore))
   }
 
   /** The head is done with. */
   advance(stream: Stream): void {
     stream.rows.shift()
+    stream.underway -= 1
     this.#rowsAtHand -= 1
     stream.failingSince = undefined
     stream.attempts = stream.rows[0]?.attempts ?? 0
@@ -117,9 +124,9 @@ export class StreamTable {
     this.#streams.delete(stream.name)
   }
 
-  /** What is at hand may have been dropped meanwhile: all but the event under way is read again. */
+  /** What is at hand may have been dropped meanwhile: all but the events under way is read again. */
   #letGo(stream: Stream): void {
-    const kept = stream.state === 'busy' ? 1 : 0
+    const kept = stream.state === 'busy' ? stream.underway : 0
     this.#rowsAtHand -= stream.rows.splice(kept).length
     stream.more = true
   }
@@ -130,7 +137,7 @@ export class StreamTable {
       return undefined
     }
     const stream: Stream = {
-      ...{ name, more, rows: [], seen: 0, state: 'idle', attempts: 0 },
+      ...{ name, more, rows: [], seen: 0, state: 'idle', underway: 0, aloneTo: 0, attempts: 0 },
       cancel() {},
       failingSince: undefined,
     }

@@ -4,7 +4,7 @@ import type { Logger } from '../base/log.ts'
 import type { FileEvent } from './event.ts'
 import { callMetadataOf, fileNoticeOf } from './notice.ts'
 import { isPreAction, type NotifierEntry, type VetoOptions } from './notifier-entry.ts'
-import { withinTime } from './notifier-target.ts'
+import { withinTime } from './within-time.ts'
 
 /** What asking needs. */
 export interface VetoContext {

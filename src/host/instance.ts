@@ -1,6 +1,6 @@
 import { PluginError, messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
-import { connectSlot, type SlotApi, type SlotName } from '../slots/index.ts'
+import { connectSlot, type SlotApi, type SlotChannel, type SlotName } from '../slots/index.ts'
 import type { Health } from '../wire/client.ts'
 import { createCallGate, type CallGate, type EndedCall } from './call-gate.ts'
 import { createCallTally, type CallTally } from './call-tally.ts'
@@ -252,11 +252,11 @@ export class Instance<N extends SlotName = SlotName> {
     this.#tally.startOver()
     this.#unable = undefined
     // The entry's type is this instance's slot: the host makes each instance for the slot it is asked for.
-    const api = connectSlot(type, life.channel, {
+    const { onCall } = this.#around
+    const api = connectSlot(type, onCall === undefined ? life.channel : oneByOne(life.channel), {
       ...{ timeoutMs, around: this.#gate.around },
       ...(unknownStatus !== undefined && { unknownStatus }),
     }) as SlotApi<N>
-    const { onCall } = this.#around
     this.#api = onCall === undefined ? api : observed(api, { plugin: name, slot: type }, onCall)
     this.#set({ at: 'ready', since: clock.now(), pid: life.process.pid })
     this.#told = ''
@@ -390,4 +390,9 @@ export class Instance<N extends SlotName = SlotName> {
 function isSettled(state: InstanceState): boolean {
   if (state.at === 'stopped') return state.why !== 'not-started'
   return state.at === 'ready' || state.at === 'waiting' || state.at === 'failed'
+}
+
+/** Where an author watches, each event is a call of its own. */
+function oneByOne(channel: SlotChannel): SlotChannel {
+  return { caller: (service, options) => channel.caller(service, options), announced: () => undefined }
 }

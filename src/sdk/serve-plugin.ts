@@ -2,7 +2,7 @@ import { closeSync, readlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { messageOf } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
-import { slots, type OfferOf } from '../slots/index.ts'
+import { servedIn, slots, type OfferOf } from '../slots/index.ts'
 import type { AnySlot } from '../slots/slot.ts'
 import { createIdentity, isCertificatePem } from '../wire/certificate.ts'
 import { socketPathIn } from '../wire/endpoint.ts'
@@ -119,15 +119,17 @@ async function serveSlot<Settings, Table extends SlotTable>(
     // Calls under way get their error on the way out; nothing here waits for them.
     setImmediate(() => process.exit(code))
   }
+  const served = servedIn(slot, offer)
   const server = await openPluginServer({
     listen: listenAddress(surroundings, options.network),
     ...(tls !== undefined && { tls }),
+    announces: served.announces,
     services: [
-      { description: slot.service, handlers: slot.handlers(offer) },
+      ...served.services,
       ...standardServices({
         output: output.queue,
         leave: () => leave(0),
-        slotServices: [slot.service.fullName],
+        slotServices: served.services.map(({ description }) => description.fullName),
       }),
     ],
   })

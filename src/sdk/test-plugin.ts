@@ -1,5 +1,5 @@
 import { Scope } from '../base/scope.ts'
-import { connectSlot, slots, type SlotApi, type SlotName, type SlotOffer } from '../slots/index.ts'
+import { connectSlot, servedIn, slots, type SlotApi, type SlotName, type SlotOffer } from '../slots/index.ts'
 import type { AnySlot, Reading } from '../slots/slot.ts'
 import { createIdentity } from '../wire/certificate.ts'
 import { openChannel } from '../wire/client.ts'
@@ -31,7 +31,7 @@ export async function openTestPlugin<N extends SlotName>(
   const server = await openPluginServer({
     listen: { network: 'unix', path: socketPathIn(folder.path) },
     tls: { identity: plugin, clientCertificatePem: host.certificatePem },
-    services: [{ description: slot.service, handlers: slot.handlers(offer) }],
+    ...servedIn(slot, offer),
   })
   scope.defer(() => server.stop())
   const tls = { identity: host, pluginCertificate: plugin.certificateDer }

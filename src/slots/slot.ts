@@ -20,11 +20,21 @@ export interface Slot<Name extends string, Service extends ServiceDescription, A
   /** The section of a plugin entry with this slot's options; `options.schema.json` beside it says what it holds. */
   readonly optionsKey: `${Name}_options`
   /** The asking side: the contract over a connection. Its methods throw only `PluginError`. */
-  connect(caller: Caller<Service>, reading?: Reading): Api
+  connect(caller: Caller<Service>, reading?: Reading, beside?: object): Api
   /** The answering side: a service made of what an author wrote, who may leave out what the contract lets him. */
   handlers(offer: Offer): Handlers<Service>
+  /** A second service, which our SDK serves and our host asks where it is announced. */
+  readonly beside?: Beside<Offer>
   /** The contract as runnable cases. */
   readonly cases: readonly ContractCase<Api, Samples>[]
+}
+
+/** What goes beyond SFTPGo's messages, between a host and an SDK of ours. */
+export interface Beside<Offer> {
+  readonly service: ServiceDescription
+  /** How a plugin says, beside every answer, that it serves it. */
+  readonly announces: { readonly field: string; readonly value: string }
+  handlers(offer: Offer): Readonly<Record<string, unknown>>
 }
 
 /** Checks a slot by its type. */
@@ -46,6 +56,7 @@ export interface AnySlot {
   readonly versions: readonly number[]
   readonly callTimeoutMs: number
   readonly cases: readonly { readonly promise: string }[]
-  connect(caller: object, reading?: Reading): unknown
+  readonly beside?: Beside<unknown>
+  connect(caller: object, reading?: Reading, beside?: object): unknown
   handlers(offer: unknown): Readonly<Record<string, unknown>>
 }

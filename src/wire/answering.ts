@@ -5,7 +5,7 @@ import type { Stream, StreamEnd, StreamReader } from './http2/stream.ts'
 import { strictReader } from './codec.ts'
 import { FrameReader, frameOf } from './framing.ts'
 import { BodyQueue } from './incoming.ts'
-import type { MethodDescription } from './service.ts'
+import type { Announcements, MethodDescription } from './service.ts'
 import { status, statusOf, type WireStatus } from './status.ts'
 
 /** What a handler may know about the call it answers. */
@@ -30,8 +30,15 @@ export interface Desk {
   readonly connection: Http2Connection
   /** By path, as in `/proto.Auth/CheckUserAndPass`. */
   readonly methods: ReadonlyMap<string, ServedMethod>
+  /** What `headOfAnswers` made: the fields that begin every answer. */
+  readonly head: Buffer
   /** Handlers at work, whether or not somebody still waits for their answer. */
   working: number
+}
+
+/** The fields that begin every answer of a server that says this of itself. */
+export function headOfAnswers(announces: Announcements = {}): Buffer {
+  return blockOf([...headFields, ...Object.entries(announces)])
 }
 
 /** Answers one question: the reader of its stream. */
@@ -152,6 +159,7 @@ class Answering implements StreamReader {
     try {
       const reply = await answer(request, this.#call())
       const message = frameOf(method.responseType.encode(reply).finish())
+      const { head } = this.#desk
       if (this.#finish()) this.#connection.answer(this.#stream, { head, message, trailers: good })
     } catch (error) {
       this.#fail(statusOf(error))
@@ -164,7 +172,7 @@ class Answering implements StreamReader {
   async #pump({ method, answer }: ServedMethod, input: unknown): Promise<void> {
     try {
       this.#begun = true
-      this.#connection.sendFields(this.#stream, head)
+      this.#connection.sendFields(this.#stream, this.#desk.head)
       // Streaming handlers return an iterable: see `Handlers`.
       for await (const message of answer(input, this.#call()) as AsyncIterable<unknown>) {
         if (this.#over) return
@@ -211,7 +219,10 @@ class Answering implements StreamReader {
     if (!this.#finish()) return
     const said: Pairs = [...more, ['grpc-status', String(code)], ['grpc-message', escaped(text)]]
     if (this.#begun) this.#connection.finish(this.#stream, blockOf(said))
-    else this.#connection.sendFields(this.#stream, blockOf([...headFields, ...said]), true)
+    else {
+      const fields = Buffer.concat([this.#desk.head, blockOf(said)])
+      this.#connection.sendFields(this.#stream, fields, true)
+    }
   }
 
   /** False: it was over already. */
@@ -254,7 +265,6 @@ const headFields: Pairs = [
   [':status', '200'],
   ['content-type', 'application/grpc'],
 ]
-const head = blockOf(headFields)
 const good = blockOf([['grpc-status', '0']])
 
 function decoded(method: MethodDescription, message: Buffer): unknown {

@@ -12,6 +12,7 @@ import { blockOfCall, exchange, withMetadata, type AnswerRoom, type Question } f
 import { readStream } from './incoming.ts'
 import type { PluginAddress } from './handshake.ts'
 import type { Http2Connection } from './http2/connection.ts'
+import type { Fields } from './http2/hpack.ts'
 import type { CallOptions, Caller, MethodDescription, ServiceDescription } from './service.ts'
 import { connectError, openSession, type MutualTls, type OpenSession } from './session.ts'
 
@@ -83,6 +84,8 @@ export class Channel {
   readonly #room: AnswerRoom
   #lastError: Error | undefined
   #reason: PluginError | undefined
+  /** What began the first answer. */
+  #announced: Fields | undefined
 
   constructor({ connection, socket }: OpenSession, options: ChannelOptions) {
     this.#connection = connection
@@ -106,6 +109,11 @@ export class Channel {
   /** Why the connection ended, when its socket said so. */
   get lastError(): Error | undefined {
     return this.#lastError ?? this.#connection.fault
+  }
+
+  /** What the plugin said of itself beside its first answer, under this name. */
+  announced(name: string): string | undefined {
+    return this.#announced?.get(name)
   }
 
   /** The asking end of a service of this plugin. */
@@ -206,7 +214,8 @@ export class Channel {
     const head = timeoutMs === usual.timeoutMs ? usual.block : blockOfCall({ path, timeoutMs })
     const block = withMetadata(head, call?.metadata)
     try {
-      const question = { path, block, message, limitBytes: maxReplyBytes, room: this.#room, timeoutMs }
+      const heard = this.#announced === undefined ? this.#hear : undefined
+      const question = { path, block, message, limitBytes: maxReplyBytes, room: this.#room, timeoutMs, heard }
       const answer = await exchange(this.#connection, { ...question, signal: call?.signal })
       return decodeReply(method, answer)
     } catch (error) {
@@ -216,6 +225,8 @@ export class Channel {
       throw error
     }
   }
+
+  readonly #hear = (fields: Fields): void => void (this.#announced = fields)
 
   #stream(service: ServiceDescription, method: MethodDescription, request?: Uint8Array) {
     const block = blockOfCall({ path: `/${service.fullName}/${method.name}` })

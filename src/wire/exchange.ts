@@ -15,6 +15,8 @@ export interface Question {
   readonly message: Uint8Array
   readonly timeoutMs: number
   readonly limitBytes: number
+  /** Hears the fields that began an answer. */
+  readonly heard?: ((fields: Fields) => void) | undefined
   /** Shared with all other questions of the connection. */
   readonly room: AnswerRoom
   readonly signal?: AbortSignal | undefined
@@ -130,6 +132,7 @@ class Exchange implements StreamReader {
 
   onEnd(end: StreamEnd): void {
     if (this.#settled) return
+    if (this.#fields !== undefined) this.#question.heard?.(this.#fields)
     const said = (this.#trailers && statusIn(this.#trailers)) ?? (this.#fields && statusIn(this.#fields))
     if (said === undefined) return this.#settle(this.#statusMissing(end))
     if (said.code !== status.ok) return this.#settle(errorOf(said, nameOf(this.#question.path)))

@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
-import { answerStream, type Desk, type ServedMethod } from './answering.ts'
+import { answerStream, headOfAnswers, type Desk, type ServedMethod } from './answering.ts'
 import type { Identity } from './certificate.ts'
 import type { PluginAddress } from './handshake.ts'
 import { Http2Connection } from './http2/connection.ts'
 import { listen, type ListenAddress } from './listen.ts'
-import type { Handlers, ServiceDescription } from './service.ts'
+import type { Announcements, Handlers, ServiceDescription } from './service.ts'
 
 /** A service and who answers it. Made by `serve`. */
 export interface ServedService {
@@ -20,6 +20,7 @@ export interface PluginServerOptions {
   /** Who may connect: the holder of this certificate alone. Absent: whoever reaches the address. */
   readonly tls?: { readonly identity: Identity; readonly clientCertificatePem: string }
   readonly services: readonly ServedService[]
+  readonly announces?: Announcements
 }
 
 /** A plugin's server, accepting connections. */
@@ -39,10 +40,11 @@ export function serve<S extends ServiceDescription>(description: S, handlers: Ha
 /** Listens and answers. Messages of any size are taken, as go-plugin's hosts may send them. */
 export async function openPluginServer(options: PluginServerOptions): Promise<PluginServer> {
   const methods = methodsOf(options.services)
+  const head = headOfAnswers(options.announces)
   const sockets = new Set<Socket>()
   const listeners: ((count: number) => void)[] = []
   const tell = (): void => listeners.forEach((listener) => listener(sockets.size))
-  const door = openDoor(options.tls, (socket) => answer(socket, methods))
+  const door = openDoor(options.tls, (socket) => answer(socket, { methods, head }))
   door.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket
@@ -85,9 +87,9 @@ function openDoor(tls: PluginServerOptions['tls'], onKnown: (socket: Socket) => 
   return door
 }
 
-function answer(socket: Socket, methods: Desk['methods']): void {
+function answer(socket: Socket, shared: Pick<Desk, 'methods' | 'head'>): void {
   const connection = new Http2Connection(socket, { onStream: (stream) => answerStream(desk, stream) })
-  const desk: Desk = { connection, methods, working: 0 }
+  const desk: Desk = { connection, ...shared, working: 0 }
 }
 
 function methodsOf(services: readonly ServedService[]): Desk['methods'] {

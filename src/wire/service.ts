@@ -32,6 +32,9 @@ export type RequestOf<M extends MethodDescription> = M['requestType'] extends Co
 /** What a method answers. */
 export type ReplyOf<M extends MethodDescription> = M['responseType'] extends Codec<infer T> ? T : never
 
+/** What a server says of itself beside every answer: lower-case names, printable ASCII. */
+export type Announcements = Readonly<Record<string, string>>
+
 /** What travels beside a request. */
 export interface CallOptions {
   /** Ends the call with code `cancelled`. */

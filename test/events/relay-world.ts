@@ -1,7 +1,7 @@
 import { silentLogger } from '../../src/base/log.ts'
 import { silentMeter } from '../../src/base/meter.ts'
 import type { OwedRow } from '../../src/events/outbox.ts'
-import { Relay, type RelayStore, type RelayTarget, type TellOutcome } from '../../src/events/relay.ts'
+import { Relay, type RelayStore, type RelayTarget, type TellFailure } from '../../src/events/relay.ts'
 import { manualClock, type ManualClock } from '../helpers/manual-clock.ts'
 
 /** What a schedule showed. `problem` is undefined when every promise held. */
@@ -11,6 +11,8 @@ export interface ScheduleResult {
   readonly told: number
   readonly parked: number
   readonly crashes: number
+  /** Tellings of more than one event. */
+  readonly together: number
 }
 
 /** A small generator with a seed (mulberry32): the same seed is the same schedule. */
@@ -33,8 +35,9 @@ interface World {
   readonly told: OwedRow[]
   readonly parked: Map<number, number>
   readonly failures: Map<number, number>
-  /** Calls that told an event but whose answer, or whose note, may have been lost. */
+  /** Events that were told, but whose answer, or whose note, may have been lost. */
   excuses: number
+  together: number
 }
 
 /**
@@ -45,7 +48,14 @@ export async function runSchedule(seed: number, steps = 24): Promise<ScheduleRes
   const random = seeded(seed)
   const pick = (most: number): number => Math.floor(random() * most)
   const clock = manualClock()
-  const world: World = { owed: new Map(), told: [], parked: new Map(), failures: new Map(), excuses: 0 }
+  const world: World = {
+    owed: new Map(),
+    told: [],
+    parked: new Map(),
+    failures: new Map(),
+    excuses: 0,
+    together: 0,
+  }
   const users = ['u/a', 'u/b', 'u/c'].slice(0, 1 + pick(3))
   const poison = random() < 0.2
   let seq = 0
@@ -73,7 +83,8 @@ export async function runSchedule(seed: number, steps = 24): Promise<ScheduleRes
   }
   await settle()
   const problem = problems[0] ?? judge()
-  return { problem, committed: seq, told: world.told.length, parked: world.parked.size, crashes }
+  const { told, parked, together } = world
+  return { problem, committed: seq, told: told.length, parked: parked.size, crashes, together }
 
   function pending(): number {
     let rows = 0
@@ -91,6 +102,8 @@ export async function runSchedule(seed: number, steps = 24): Promise<ScheduleRes
     // The server may die between the commit and the moment it hears of it; a rescan finds the event all the same.
     if (random() < 0.95) life.relay.arrived(row)
     else crash()
+    // A user who does much at once.
+    if (random() < 0.3) commit()
   }
 
   function crash(): void {
@@ -116,10 +129,12 @@ export async function runSchedule(seed: number, steps = 24): Promise<ScheduleRes
     const count = new Map<number, number>()
     const lastOf = new Map<string, number>()
     for (const { seq: told, stream } of world.told) {
+      const isNew = !count.has(told)
       count.set(told, (count.get(told) ?? 0) + 1)
       const last = lastOf.get(stream) ?? 0
-      if (told < last) return `event ${told} of "${stream}" was told after ${last}`
-      lastOf.set(stream, told)
+      // What is told again begins with the oldest whose note was lost.
+      if (isNew && told < last) return `event ${told} of "${stream}" was told after ${last}`
+      lastOf.set(stream, Math.max(last, told))
     }
     for (let one = 1; one <= seq; one += 1) {
       const attempts = world.parked.get(one)
@@ -158,7 +173,9 @@ function createLife({ clock, random, world, poison, fail }: LifeOptions): Life {
   let dead = false
   let ready = random() < 0.8
   let healed = false
-  const underway = new Set<string>()
+  const keepsOrder = random() < 0.7
+  /** How many events of each stream are being told, or are told and not noted yet. */
+  const underway = new Map<string, number>()
   /** What this life has begun: at its death each of these takes effect or never does. */
   const begun = new Set<() => void>()
   const begin = (ms: number, effect: () => void, heard: () => void): void => {
@@ -196,7 +213,7 @@ function createLife({ clock, random, world, poison, fail }: LifeOptions): Life {
     acknowledge: (_notifier, row) =>
       inDatabase(() => {
         remove(row)
-        underway.delete(row.stream)
+        noted(row.stream)
       }),
     park: (_notifier, row, attempts) =>
       inDatabase(() => {
@@ -215,20 +232,33 @@ function createLife({ clock, random, world, poison, fail }: LifeOptions): Life {
     atOnce: 2,
     maxAttempts,
     isReady: () => ready,
-    tell(row) {
+    mostTogether: () => (keepsOrder ? 3 : 1),
+    tell(rows) {
       if (dead) return new Promise(() => {})
-      if (underway.has(row.stream)) fail(`two events of "${row.stream}" are under way`)
-      underway.add(row.stream)
+      const stream = rows[0]?.stream ?? ''
+      if (rows.length > 1 && !keepsOrder) fail(`${rows.length} events at once for who keeps no order`)
+      if (rows.some((row, index) => row.stream !== stream || row.seq <= (rows[index - 1]?.seq ?? 0)))
+        fail(`not events of one stream in order: ${rows.map(({ id }) => id).join(', ')}`)
+      if (rows.length > 1) world.together += 1
+      if (underway.has(stream)) fail(`two tellings of "${stream}" are under way`)
+      underway.set(stream, rows.length)
       return new Promise((resolve) => {
-        const outcome = outcomeOf(row)
-        const isTold = outcome.told || outcome.reason === 'lost'
+        const failures = rows.map(failureOf)
+        const failed = failures.findIndex((failure) => failure !== undefined)
+        const told = failed === -1 ? rows.length : failed
+        const failure = failures[told]
+        // One whose answer was lost was taken, and so were those behind it, up to one that was not.
+        const stop = failures.findIndex((one) => one !== undefined && one.reason !== 'lost')
+        const taken = rows.slice(0, stop === -1 ? rows.length : stop)
         const effect = (): void => {
-          if (isTold) world.told.push(row)
-          if (isTold && (dead || !outcome.told)) world.excuses += 1
+          world.told.push(...taken)
+          world.excuses += taken.length - (dead ? 0 : told)
         }
-        begin(healed ? 2 : random() * 300, effect, () => {
-          if (!outcome.told) underway.delete(row.stream)
-          resolve(outcome)
+        // Quick often enough that many go together.
+        begin(healed ? 2 : random() < 0.5 ? random() * 9 : random() * 300, effect, () => {
+          if (told === 0) underway.delete(stream)
+          else underway.set(stream, told)
+          resolve(failure === undefined ? { told } : { told, failure })
         })
       })
     },
@@ -253,19 +283,25 @@ function createLife({ clock, random, world, poison, fail }: LifeOptions): Life {
     kill() {
       dead = true
       // What it had told without noting it is told again.
-      world.excuses += underway.size
+      for (const events of underway.values()) world.excuses += events
       for (const effect of begun) if (random() < 0.5) effect()
       void relay.close(AbortSignal.abort())
     },
   }
 
-  function outcomeOf(row: OwedRow): TellOutcome {
-    if (poison(row)) return { told: false, unavailable: false, counts: true, reason: 'poison' }
+  function noted(stream: string): void {
+    const left = (underway.get(stream) ?? 0) - 1
+    if (left > 0) underway.set(stream, left)
+    else underway.delete(stream)
+  }
+
+  function failureOf(row: OwedRow): TellFailure | undefined {
+    if (poison(row)) return { unavailable: false, counts: true, reason: 'poison' }
     const dice = healed ? 0 : random()
-    if (dice < 0.6) return { told: true }
-    if (dice < 0.75) return { told: false, unavailable: false, counts: true, reason: 'lost' }
-    if (dice < 0.85) return { told: false, unavailable: false, counts: true, reason: 'refused' }
-    if (dice < 0.93) return { told: false, unavailable: true, counts: true, reason: 'exited' }
-    return { told: false, unavailable: true, counts: false, reason: 'not ready' }
+    if (dice < 0.6) return undefined
+    if (dice < 0.75) return { unavailable: false, counts: true, reason: 'lost' }
+    if (dice < 0.85) return { unavailable: false, counts: true, reason: 'refused' }
+    if (dice < 0.93) return { unavailable: true, counts: true, reason: 'exited' }
+    return { unavailable: true, counts: false, reason: 'not ready' }
   }
 }

@@ -1,11 +1,11 @@
 import { expectToEndWhenCancelled, oddTexts, unlessMissing, type ContractCase } from '../contract-case.ts'
-import type { FileNotice, LogNotice, Notifier, ProviderNotice } from './contract.ts'
+import type { AskedNotifier, FileNotice, LogNotice, ProviderNotice } from './contract.ts'
 
 /** Notifiers need no samples: every notice is welcome. */
 export type NotifierSamples = Readonly<Record<string, never>>
 
 /** The promises of a notifier. */
-export const notifierCases: readonly ContractCase<Required<Notifier>, NotifierSamples>[] = [
+export const notifierCases: readonly ContractCase<AskedNotifier, NotifierSamples>[] = [
   {
     promise: 'takes a finished upload',
     run: (api) =>

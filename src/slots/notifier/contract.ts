@@ -1,3 +1,4 @@
+import type { PluginError } from '../../base/errors.ts'
 import type { Call, Refusal } from '../call.ts'
 
 /**
@@ -11,6 +12,20 @@ export interface Notifier {
   notifyFile?(notice: FileNotice, call?: Call): Promise<Refusal | void>
   notifyProvider?(notice: ProviderNotice, call?: Call): Promise<void>
   notifyLog?(notice: LogNotice, call?: Call): Promise<void>
+}
+
+/** A notifier as its host asks it. */
+export interface AskedNotifier extends Required<Notifier> {
+  /** Hears of these, of one user, the oldest first, and of none behind one that it did not take. Left out: it cannot. */
+  notifyFiles?(notices: readonly FileNotice[], call?: Call): Promise<TakenInOrder>
+}
+
+/** How far a notifier came. */
+export interface TakenInOrder {
+  /** So many of them, the oldest. */
+  readonly taken: number
+  /** Why not the next one; left out when there was no time for it, or when all were taken. */
+  readonly failure?: PluginError
 }
 
 /** Something happened to a file. Names that are not UTF-8 are escaped here and stand exactly in `metadata`. */

@@ -1,7 +1,8 @@
 import { NotifierDefinition } from '../../gen/slots/notifier.ts'
 import { defineSlot } from '../slot.ts'
 import { notifierCases } from './cases.ts'
-import { answerAsNotifier, askNotifier } from './mapping.ts'
+import { eventsInOrder } from './in-order.ts'
+import { answerAsNotifier, answerTogether, askNotifier } from './mapping.ts'
 
 /** Who hears what happened. */
 export const notifier = defineSlot({
@@ -13,5 +14,6 @@ export const notifier = defineSlot({
   optionsKey: 'notifier_options',
   connect: askNotifier,
   handlers: answerAsNotifier,
+  beside: { ...eventsInOrder, handlers: answerTogether },
   cases: notifierCases,
 })

@@ -1,14 +1,23 @@
+import type { EventsInOrderDefinition } from '../../gen/slots/events_in_order.ts'
 import type { FsEvent, LogEvent, NotifierDefinition, ProviderEvent } from '../../gen/slots/notifier.ts'
 import { PluginError } from '../../base/errors.ts'
 import type { Caller, Handlers } from '../../wire/service.ts'
 import { missing, refusalError, refusalOrValue, valueOrFailure } from '../answer.ts'
-import type { Refusal } from '../call.ts'
+import type { Call, Refusal } from '../call.ts'
 import type { Reading } from '../slot.ts'
-import type { FileNotice, LogNotice, Notifier, ProviderNotice } from './contract.ts'
+import type { AskedNotifier, FileNotice, LogNotice, Notifier, ProviderNotice } from './contract.ts'
+import { answerInOrder, askInOrder } from './in-order.ts'
 
-/** A notifier over a connection. */
-export function askNotifier(caller: Caller<NotifierDefinition>, reading: Reading = {}): Required<Notifier> {
+/** A notifier over a connection; `together` where the plugin announced that service. */
+export function askNotifier(
+  caller: Caller<NotifierDefinition>,
+  reading: Reading = {},
+  together?: Caller<EventsInOrderDefinition>,
+): AskedNotifier {
   return {
+    ...(together !== undefined && {
+      notifyFiles: (notices, call) => askInOrder(together, notices.map(fsEventOf), call),
+    }),
     notifyFile: async (notice, call) => fileAnswer(caller.sendFsEvent(fsEventOf(notice), call), reading),
     async notifyProvider(notice, call) {
       await valueOrFailure(caller.sendProviderEvent(providerEventOf(notice), call))
@@ -23,9 +32,7 @@ export function askNotifier(caller: Caller<NotifierDefinition>, reading: Reading
 export function answerAsNotifier(api: Notifier): Handlers<NotifierDefinition> {
   return {
     async sendFsEvent(event, call) {
-      if (api.notifyFile === undefined) throw missing('notifyFile')
-      const refusal = await api.notifyFile(fileNoticeFrom(event), call)
-      if (refusal !== undefined) throw refusalError(refusal)
+      await takeFileEvent(api, event, call)
       return {}
     },
     async sendProviderEvent(event, call) {
@@ -39,6 +46,17 @@ export function answerAsNotifier(api: Notifier): Handlers<NotifierDefinition> {
       return {}
     },
   }
+}
+
+/** The service that takes several events, which calls the same method once for each. */
+export function answerTogether(api: Notifier): Handlers<EventsInOrderDefinition> {
+  return answerInOrder((event, call) => takeFileEvent(api, event, call))
+}
+
+async function takeFileEvent(api: Notifier, event: FsEvent, call: Call): Promise<void> {
+  if (api.notifyFile === undefined) throw missing('notifyFile')
+  const refusal = await api.notifyFile(fileNoticeFrom(event), call)
+  if (refusal !== undefined) throw refusalError(refusal)
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { EventLog, Intent } from '../../../src/events/event-log.ts'
 import type { Database } from '../../../src/database/open-database.ts'
 import { whenReady, type Soon } from '../../../src/base/soon.ts'
-import type { Notifier } from '../../../src/slots/notifier/contract.ts'
+import type { AskedNotifier, Notifier } from '../../../src/slots/notifier/contract.ts'
 import type { Backend, OpenFile } from '../../../src/storage/backend.ts'
 
 /** Ends the process as a kill would, at one chosen moment. */
@@ -12,7 +12,7 @@ export interface Failpoints {
   inBackend(backend: Backend): Backend
   inLog(log: EventLog): EventLog
   inDatabase(database: Database): Database
-  inNotifier(notifier: Notifier): Notifier
+  inNotifier(notifier: AskedNotifier): Notifier & Pick<AskedNotifier, 'notifyFiles'>
 }
 
 /** Creates them; `chosen` is `step#occurrence`, or nothing. */
@@ -61,8 +61,11 @@ export function createFailpoints(chosen: string): Failpoints {
         write: (steps, options) => later('a write', () => database.writer.write(steps, options)),
       },
     }),
-    inNotifier: (notifier) => ({
-      notifyFile: (notice, call) => later('telling', async () => notifier.notifyFile?.(notice, call)),
+    inNotifier: ({ notifyFile, notifyFiles }) => ({
+      notifyFile: (notice, call) => later('telling', () => notifyFile(notice, call)),
+      ...(notifyFiles !== undefined && {
+        notifyFiles: (notices, call) => later('telling', () => notifyFiles(notices, call)),
+      }),
     }),
   }
 

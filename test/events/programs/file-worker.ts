@@ -16,8 +16,7 @@ import { openPartJournal, sweepAllParts } from '../../../src/files/part-journal.
 import { createMemoryUsageLedger } from '../../../src/files/usage-ledger.ts'
 import type { UserFiles } from '../../../src/files/user-files.ts'
 import { silentLogger } from '../../../src/base/log.ts'
-import { slots } from '../../../src/slots/index.ts'
-import type { Notifier } from '../../../src/slots/notifier/contract.ts'
+import { connectSlot } from '../../../src/slots/index.ts'
 import { backends } from '../../../src/storage/index.ts'
 import { openChannel, type Channel } from '../../../src/wire/client.ts'
 import { filesOn, homeOn } from '../../helpers/user-files.ts'
@@ -184,7 +183,7 @@ function now(): number {
 /** A connection to the notifier that is made again whenever it breaks, as the plugin host does. */
 function keepConnected() {
   let channel: Channel | undefined
-  let notifier: Notifier | undefined
+  let notifier: ReturnType<typeof failpoints.inNotifier> | undefined
   const closing = new AbortController()
   const listeners = new Set<() => void>()
   void connect()
@@ -224,9 +223,7 @@ function keepConnected() {
             pluginCertificate: new X509Certificate(pem('plugin.crt')).raw,
           },
         })
-        notifier = failpoints.inNotifier(
-          slots.notifier.connect(channel.caller(slots.notifier.service, { timeoutMs: 20_000 })),
-        )
+        notifier = failpoints.inNotifier(connectSlot('notifier', channel, { timeoutMs: 20_000 }))
         void channel.closed.then(() => {
           notifier = undefined
           return connect()

@@ -1,8 +1,9 @@
 // A notifier in a process of its own: notes each event in a file before it answers.
 // Arguments: socket, ledger, key, certificate, the host's certificate (files).
 import { openSync, readFileSync, rmSync, writeSync } from 'node:fs'
-import { slots } from '../../../src/slots/index.ts'
-import { openPluginServer, serve } from '../../../src/wire/server.ts'
+import { servedIn, slots } from '../../../src/slots/index.ts'
+import type { FileNotice } from '../../../src/slots/notifier/contract.ts'
+import { openPluginServer } from '../../../src/wire/server.ts'
 
 const [socket = '', ledger = '', key = '', certificate = '', hostCertificate = ''] = process.argv.slice(2)
 const note = openSync(ledger, 'a')
@@ -17,16 +18,11 @@ await openPluginServer({
     },
     clientCertificatePem: readFileSync(hostCertificate, 'utf8'),
   },
-  services: [
-    serve(
-      slots.notifier.service,
-      slots.notifier.handlers({
-        async notifyFile({ action, username, path, targetPath, size, status, metadata }) {
-          const key = `${action} ${path} ${targetPath} ${size}`
-          writeSync(note, `${JSON.stringify([metadata['event_id'], username, key, status])}\n`)
-        },
-      }),
-    ),
-  ],
+  ...servedIn(slots.notifier, {
+    async notifyFile({ action, username, path, targetPath, size, status, metadata }: FileNotice) {
+      const key = `${action} ${path} ${targetPath} ${size}`
+      writeSync(note, `${JSON.stringify([metadata['event_id'], username, key, status])}\n`)
+    },
+  }),
 })
 console.log('ready')
