@@ -26,7 +26,7 @@ export interface JournaledOutboxOptions {
   readonly notifiers: () => readonly NotifierEntry[]
   readonly clock: Clock
   readonly log: Logger
-  /** Hears of each event soon after it is written down, in the order of their numbers. */
+  /** Hears of each event as soon as it is written down, in the order of their numbers. */
   readonly written: (event: WrittenEvent) => void
 }
 
@@ -37,8 +37,6 @@ interface YoungEvent {
   readonly line: string
   /** Notifiers that were not told yet. */
   readonly owed: Set<string>
-  /** Whether its relays heard of it. Until then nobody reads it here: they would hear of it a second time. */
-  announced: boolean
   /** Resolves when the database has it, or has not taken it; undefined while it is not on its way there. */
   moving: Promise<void> | undefined
 }
@@ -81,7 +79,6 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   #movesGo = true
   #youngBytes = 0
   #planned: (() => void) | undefined
-  #arrivals: WrittenEvent[] = []
   #rewrittenBytes = 0
   #closing = false
 
@@ -130,7 +127,6 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   async close(): Promise<void> {
     this.#closing = true
     this.#planned?.()
-    this.#tellArrivals()
     while (this.#young.size > 0 && (await this.#move()));
     this.#tidy()
     this.#journal?.close()
@@ -181,12 +177,11 @@ export class JournaledOutbox implements EventNotes, RelayStore {
       line,
       action: actionOf(event),
       owed: new Set(owed),
-      announced: false,
       moving: undefined,
     })
     this.#intents.delete(id)
     this.#planMove(moveAfterMs)
-    this.#arrive({ row, notifiers: owed })
+    this.#options.written({ row, notifiers: owed })
   }
 
   page(notifier: string, stream: string, most: number): readonly OwedRow[] {
@@ -194,8 +189,8 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     if (rows.length >= most || this.#young.size === 0) return rows
     const known = new Set(rows.map(({ seq }) => seq))
     const young: OwedRow[] = []
-    for (const { row, owed, announced } of this.#young.values()) {
-      if (announced && row.stream === stream && owed.has(notifier) && !known.has(row.seq)) young.push(row)
+    for (const { row, owed } of this.#young.values()) {
+      if (row.stream === stream && owed.has(notifier) && !known.has(row.seq)) young.push(row)
     }
     // They have the higher numbers; only one that is just arriving may be in both.
     return [...rows, ...young].toSorted((one, other) => one.seq - other.seq).slice(0, most)
@@ -203,8 +198,8 @@ export class JournaledOutbox implements EventNotes, RelayStore {
 
   streamsAfter(notifier: string, stream: string, most: number): readonly string[] {
     const names = new Set(this.#options.store.streamsAfter(notifier, stream, most))
-    for (const { row, owed, announced } of this.#young.values()) {
-      if (announced && row.stream > stream && owed.has(notifier)) names.add(row.stream)
+    for (const { row, owed } of this.#young.values()) {
+      if (row.stream > stream && owed.has(notifier)) names.add(row.stream)
     }
     return [...names].toSorted((one, other) => (one < other ? -1 : 1)).slice(0, most)
   }
@@ -212,8 +207,8 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   waiting(notifier: string): number {
     let young = 0
     let [first, last] = [Infinity, -Infinity]
-    for (const { row, owed, announced, moving } of this.#young.values()) {
-      if (announced && owed.has(notifier)) young += 1
+    for (const { row, owed, moving } of this.#young.values()) {
+      if (owed.has(notifier)) young += 1
       if (moving === undefined) continue
       first = Math.min(first, row.seq)
       last = Math.max(last, row.seq)
@@ -286,22 +281,6 @@ export class JournaledOutbox implements EventNotes, RelayStore {
     return this.#journal
   }
 
-  /** After the client's answer is on its way: telling costs more than writing down. */
-  #arrive(event: WrittenEvent): void {
-    this.#arrivals.push(event)
-    if (this.#arrivals.length === 1) setImmediate(() => this.#tellArrivals())
-  }
-
-  #tellArrivals(): void {
-    const arrivals = this.#arrivals
-    this.#arrivals = []
-    for (const event of arrivals) {
-      const young = this.#young.get(event.row.seq)
-      if (young !== undefined) young.announced = true
-      this.#options.written(event)
-    }
-  }
-
   #planMove(afterMs: number): void {
     if (this.#closing) return
     this.#planned ??= this.#options.clock.after(afterMs, () => {
@@ -323,8 +302,6 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   }
 
   async #moveOldest(): Promise<boolean> {
-    // What is in the database is read by everybody.
-    this.#tellArrivals()
     const batch = [...this.#young.values()].slice(0, mostInMove)
     if (batch.length === 0) return true
     const went = this.#options.database.writer.write(batch.flatMap(stepsOf)).then(

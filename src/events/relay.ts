@@ -98,6 +98,7 @@ export class Relay {
   #failing = 0
   #successes = 0
   #closing = false
+  #pumpsSoon = false
   #idle: (() => void) | undefined
   #cancelPoll: () => void = () => {}
 
@@ -131,7 +132,7 @@ export class Relay {
     this.#poll()
   }
 
-  /** An event was just written down. */
+  /** An event was just written down. Telling costs more than that and begins when the client's answer is on its way. */
   arrived(row: OwedRow): void {
     if (this.#closing) return
     this.#waiting += 1
@@ -141,7 +142,7 @@ export class Relay {
       stream.cancel()
       this.#enqueue(stream)
     }
-    this.#pump()
+    if (this.#queue.length > 0) this.#pumpSoon()
   }
 
   /** The notifier is ready (again). */
@@ -216,6 +217,15 @@ export class Relay {
 
   #hasEnough(stream: Stream): boolean {
     return stream.more || stream.rows.length >= this.#pace.together(stream.name)
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumpsSoon) return
+    this.#pumpsSoon = true
+    queueMicrotask(() => {
+      this.#pumpsSoon = false
+      this.#pump()
+    })
   }
 
   #pump(): void {
