@@ -9,7 +9,7 @@ function openPace(most = 32) {
     clock,
     pace,
     /** One telling that takes so long. */
-    tell(events: number, tookMs: number, well = true, stream = 'u/ada') {
+    tell: (events: number, tookMs: number, well = true, stream = 'u/ada'): void => {
       const began = clock.monotonic()
       clock.advance(tookMs)
       pace.ended(stream, { events, began, well })

@@ -17,7 +17,7 @@ export interface Notifier {
 /** A notifier as its host asks it. */
 export interface AskedNotifier extends Required<Notifier> {
   /** Hears of these, of one user, the oldest first, and of none behind one that it did not take. Left out: it cannot. */
-  notifyFiles?(notices: readonly FileNotice[], call?: Call): Promise<TakenInOrder>
+  readonly notifyFiles?: (notices: readonly FileNotice[], call?: Call) => Promise<TakenInOrder>
 }
 
 /** How far a notifier came. */

@@ -61,12 +61,15 @@ export function createFailpoints(chosen: string): Failpoints {
         write: (steps, options) => later('a write', () => database.writer.write(steps, options)),
       },
     }),
-    inNotifier: ({ notifyFile, notifyFiles }) => ({
-      notifyFile: (notice, call) => later('telling', () => notifyFile(notice, call)),
-      ...(notifyFiles !== undefined && {
-        notifyFiles: (notices, call) => later('telling', () => notifyFiles(notices, call)),
-      }),
-    }),
+    inNotifier(notifier) {
+      const { notifyFiles } = notifier
+      return {
+        notifyFile: (notice, call) => later('telling', () => notifier.notifyFile(notice, call)),
+        ...(notifyFiles !== undefined && {
+          notifyFiles: (notices, call) => later('telling', () => notifyFiles(notices, call)),
+        }),
+      }
+    },
   }
 
   function inFile(file: OpenFile): OpenFile {
