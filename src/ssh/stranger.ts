@@ -165,12 +165,17 @@ export class Stranger {
   #receiveInTurn(chunk: Buffer): void {
     this.#queued.push(chunk)
     if (this.#queued.length > 1) return
-    this.#link.socket.pause()
+    const turn = { came: false, waited: false }
     this.#link.context.budget.run(() => {
+      turn.came = true
       const chunks = this.#queued
       this.#queued = []
       this.#link.receive(chunks)
-      this.#link.resume()
+      if (turn.waited) this.#link.resume()
     })
+    // Most have their turn at once: stopping and going on would be two system calls for each of them.
+    if (turn.came) return
+    turn.waited = true
+    this.#link.socket.pause()
   }
 }

@@ -26,13 +26,20 @@ export function openMeters(
   isRead: () => boolean = () => true,
 ): ProgramMeter {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry, prefix: 'sftpgo_' })
   const instruments = new Map<string, Counter | Gauge | Histogram>()
   for (const [name, metric] of Object.entries<Metric>(metrics))
     instruments.set(name, instrumentOf(name, metric, registry))
   const seen = new Map<string, Set<string>>()
   const delays = monitorEventLoopDelay({ resolution: lookEveryMs })
-  delays.enable()
+  let watched = false
+  /** Looking at the event loop wakes it a hundred times a second, so it begins when somebody may want to know. */
+  const watch = (): void => {
+    if (watched || !isRead()) return
+    watched = true
+    collectDefaultMetrics({ register: registry, prefix: 'sftpgo_' })
+    delays.enable()
+  }
+  watch()
 
   const meter: Meter = {
     add(name, amount = 1, labels = {}) {
@@ -53,6 +60,7 @@ export function openMeters(
   return {
     ...meter,
     async read() {
+      watch()
       tellDelays(meter, delays)
       await refresh(meter)
       return { text: await registry.metrics(), contentType: registry.contentType }
