@@ -46,7 +46,12 @@ export async function startOurs(options: OursOptions): Promise<Target> {
   const plugins = options.features ? await buildFeaturePlugins(top, folder) : []
   writeFileSync(config, JSON.stringify(configFor(port, options, plugins)))
   const node = options.node ?? process.execPath
-  const child = launch(node, [join(top, 'dist/main.js'), 'serve', '--config', config], folder, 'ours')
+  const child = launch(
+    node,
+    ['--max-semi-space-size=4', join(top, 'dist/main.js'), 'serve', '--config', config],
+    folder,
+    'ours',
+  )
   await listening(port, child)
   const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()
   const name = options.features ? 'ours' : 'ours-plain'

@@ -2,6 +2,7 @@ import { createAnswerCache } from './answer-cache.ts'
 import type { LoginAuthority } from './login-conversation.ts'
 import type { LoginOptions } from './login-options.ts'
 import { firstPage, OneLogin, type LoginsInCommon } from './one-login.ts'
+import { createProvenKeys } from './proven-keys.ts'
 import { createRefusalClock, type RefusalInterval } from './refusal-clock.ts'
 
 /** Creates the one place that decides about logins, whatever the method. */
@@ -12,6 +13,7 @@ export function createLoginAuthority(options: LoginOptions): LoginAuthority & { 
     cache,
     refusals: createRefusalClock(options.clock, (method) => intervalOf(method, options.settings)),
     firstPages: new Map(),
+    provenKeys: createProvenKeys(),
   }
   const unwatch = options.store.watch((change) => {
     if (change.of === 'all') cache.forgetAll()

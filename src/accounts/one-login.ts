@@ -18,6 +18,7 @@ import { proveDialogue, type FirstPages } from './prove-dialogue.ts'
 import { proveKey, type KeyMemory } from './prove-key.ts'
 import { provePassword } from './prove-password.ts'
 import { keepUser, renewHash } from './keep-login.ts'
+import type { ProvenKeys } from './proven-keys.ts'
 import type { RefusalClock } from './refusal-clock.ts'
 import type { StoryWriter } from './story.ts'
 import type { User } from './user.ts'
@@ -29,6 +30,7 @@ export interface LoginsInCommon {
   readonly cache: AnswerCache
   readonly refusals: RefusalClock
   readonly firstPages: FirstPages
+  readonly provenKeys: ProvenKeys
 }
 
 /** What first pages of dialogues are called where refusals have their method. */
@@ -54,7 +56,7 @@ export class OneLogin implements LoginConversation {
   readonly #address: string
   readonly #story: StoryWriter
   readonly #gone = new AbortController()
-  readonly #keys: KeyMemory = { last: undefined, parsed: undefined }
+  readonly #keys: KeyMemory
   /** The first step of a login in two, once it is done. */
   #keyStep: KeyStep | undefined
   #keyFailure: { readonly username: string; readonly refusal: Refused } | undefined
@@ -64,6 +66,7 @@ export class OneLogin implements LoginConversation {
   constructor(shared: LoginsInCommon, connection: LoginConnection) {
     this.#shared = shared
     this.#connection = connection
+    this.#keys = { proven: shared.provenKeys, last: undefined, parsed: undefined }
     this.#address = plainAddress(connection.address)
     this.#story = shared.options.stories.begin({
       connectionId: connection.connectionId,

@@ -4,6 +4,7 @@ import { certificateSuffix, checkCertificate, isCertificate, parseCertificate } 
 import type { KeyProof, OfferedKey } from './login-conversation.ts'
 import { questionRecord } from './plugin-question.ts'
 import { note, proofOfWalk, refused, type Attempt, type Proof } from './proof.ts'
+import type { ProvenKeys } from './proven-keys.ts'
 import { KeyError, parsePublicKey, printable, type PublicKey } from './public-key.ts'
 import { checkSignature } from './signature.ts'
 import { within } from './within.ts'
@@ -17,6 +18,8 @@ export interface KeyAnswer {
 
 /** What a conversation keeps: the one answer, and the key that it parsed last. */
 export interface KeyMemory {
+  /** Of all conversations. */
+  readonly proven: ProvenKeys
   last: KeyAnswer | undefined
   parsed: PublicKey | undefined
 }
@@ -41,6 +44,7 @@ export async function proveKey(
         algorithm,
         sha1: attempt.options.settings.sha1 === true,
       })
+      if (certificate === undefined) memory.proven.keep(key)
       const detail =
         securityKey === undefined ? key.fingerprint : `${key.fingerprint}, counter ${securityKey.counter}`
       note(attempt, since, 'key', 'ok', detail)
@@ -72,7 +76,7 @@ export async function proveKey(
 /** The proof brings the very bytes that the query brought: they are parsed once, and kept from the one to the other. */
 function parsedKey(memory: KeyMemory, blob: Buffer, isQuery: boolean): PublicKey {
   const known = memory.parsed
-  const key = known?.blob.equals(blob) === true ? known : parsePublicKey(blob)
+  const key = known?.blob.equals(blob) === true ? known : (memory.proven.find(blob) ?? parsePublicKey(blob))
   memory.parsed = isQuery ? key : undefined
   return key
 }
