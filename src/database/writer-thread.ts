@@ -5,6 +5,8 @@ import type { Connection, DriverName, SqlValue, Statement } from './connection.t
 export interface Step {
   readonly sql: string
   readonly values?: readonly SqlValue[]
+  /** Instead of `values`: the statement runs with each of these, and changes what they change together. */
+  readonly each?: readonly (readonly SqlValue[])[]
   /** The whole write is undone unless this statement changes a row. */
   readonly mustChange?: boolean
   /** The statement returns rows (RETURNING); they come back in the result. */
@@ -146,7 +148,9 @@ export function runWriter(
     }
     if (step.returnsRows !== true) {
       rows.push([])
-      return statement.run(step.values ?? [])
+      let changed = 0
+      for (const values of step.each ?? [step.values ?? []]) changed += statement.run(values)
+      return changed
     }
     const found = statement.all(step.values ?? [])
     rows.push(found)

@@ -7,8 +7,8 @@ import type { Clock } from '../base/clock.ts'
  */
 export function createEventIds(clock: Pick<Clock, 'now'>): () => string {
   // Random bytes in advance: asking for ten at a time costs more than the rest of the id.
-  const pool = Buffer.alloc(1024)
-  let used = pool.length
+  const bytes = Buffer.alloc(1024)
+  let pool = ''
   let lastMs = 0
   let counter = 0
   return () => {
@@ -24,13 +24,10 @@ export function createEventIds(clock: Pick<Clock, 'now'>): () => string {
       lastMs += 1
       counter = 0
     }
-    if (used + 8 > pool.length) {
-      randomFillSync(pool)
-      used = 0
-    }
+    if (pool === '') pool = randomFillSync(bytes).toString('hex')
     const time = lastMs.toString(16).padStart(12, '0')
-    const random = pool.toString('hex', used, used + 8)
-    used += 8
+    const random = pool.slice(0, 16)
+    pool = pool.slice(16)
     const variant = ((Number.parseInt(random[0] ?? '0', 16) & 0x3) | 0x8).toString(16)
     const count = counter.toString(16).padStart(3, '0')
     return `${time.slice(0, 8)}-${time.slice(8)}-7${count}-${variant}${random.slice(1, 4)}-${random.slice(4)}`

@@ -304,7 +304,7 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   async #moveOldest(): Promise<boolean> {
     const batch = [...this.#young.values()].slice(0, mostInMove)
     if (batch.length === 0) return true
-    const went = this.#options.database.writer.write(batch.flatMap(stepsOf)).then(
+    const went = this.#options.database.writer.write(stepsOf(batch)).then(
       () => true,
       (error: unknown) => {
         this.#options.log.error('events wait in their journal: the database does not take them', { error })
@@ -358,10 +358,15 @@ export class JournaledOutbox implements EventNotes, RelayStore {
   }
 }
 
-function stepsOf({ row, action, owed }: YoungEvent): Step[] {
-  const { seq, id, stream, payload, createdMs } = row
+function stepsOf(batch: readonly YoungEvent[]): Step[] {
+  const events = batch.map(({ row: { seq, id, stream, payload, createdMs }, action, owed }) => [
+    ...[seq, id, stream, action, payload, createdMs, owed.size],
+  ])
+  const debts = batch.flatMap(({ row: { seq, stream }, owed }) =>
+    [...owed].map((name) => [name, stream, seq]),
+  )
   return [
-    { sql: sql.insert, values: [seq, id, stream, action, payload, createdMs, owed.size] },
-    ...[...owed].map((name) => ({ sql: sql.owe, values: [name, stream, seq] })),
+    { sql: sql.insert, each: events },
+    { sql: sql.owe, each: debts },
   ]
 }
