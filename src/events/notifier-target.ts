@@ -5,6 +5,7 @@ import type { AskedNotifier, Notifier } from '../slots/notifier/contract.ts'
 import { callMetadataOf, fileNoticeOf, logNoticeOf, providerNoticeOf } from './notice.ts'
 import type { NotifierEntry } from './notifier-entry.ts'
 import type { OwedRow } from './outbox.ts'
+import { quickMs } from './pace.ts'
 import type { RelayTarget, TellFailure, TellOutcome } from './relay.ts'
 import { eventOf, isOfFiles } from './stored-event.ts'
 import { withinTime } from './within-time.ts'
@@ -12,12 +13,13 @@ import { withinTime } from './within-time.ts'
 /** SFTPGo's plugins answer within this or not at all. */
 const defaultTimeoutMs = 20_000
 
-/** Most events of one user in one call. */
+/** Most events of one user in one call; fewer where they could not all be in time. */
 const mostTogether = 32
 
 /** One configured notifier as the relay tells it: contract words, a deadline, and outcomes instead of errors. */
 export function createNotifierTarget(entry: NotifierEntry, clock: Clock): RelayTarget {
   const { timeoutMs = defaultTimeoutMs, parkAfterMs, alarmAbove } = entry.delivery ?? {}
+  const inTime = Math.max(1, Math.min(mostTogether, Math.floor(timeoutMs / (4 * quickMs))))
   return {
     name: entry.name,
     atOnce: entry.delivery?.atOnce ?? 32,
@@ -25,18 +27,17 @@ export function createNotifierTarget(entry: NotifierEntry, clock: Clock): RelayT
     ...(parkAfterMs === undefined ? {} : { parkAfterMs }),
     ...(alarmAbove === undefined ? {} : { alarmAbove }),
     isReady: () => entry.notifier() !== undefined,
-    mostTogether: (stream) =>
-      isOfFiles(stream) && entry.notifier()?.notifyFiles !== undefined ? mostTogether : 1,
+    mostTogether: (stream) => (isOfFiles(stream) && entry.notifier()?.notifyFiles !== undefined ? inTime : 1),
     async tell(rows, attempt, signal) {
       const notifier = entry.notifier()
       const [row] = rows
       if (notifier === undefined || row === undefined)
         return { told: 0, failure: notReached('No notifier is ready') }
       try {
-        return await withinTime(clock, timeoutMs, signal, (inTime) =>
+        return await withinTime(clock, timeoutMs, signal, (given) =>
           rows.length > 1 && tellsMany(notifier)
-            ? tellTogether(notifier, rows, inTime)
-            : tellOne(notifier, row, { signal: inTime, metadata: callMetadataOf(row.id, attempt) }),
+            ? tellTogether(notifier, rows, given)
+            : tellOne(notifier, row, { signal: given, metadata: callMetadataOf(row.id, attempt) }),
         )
       } catch (error) {
         return { told: 0, failure: failureOf(error) }

@@ -21,7 +21,7 @@ export interface PaceOptions {
 }
 
 /** A stream whose events take longer is told one at a time: many slow ones together would be over their time. */
-const quickMs = 10
+export const quickMs = 10
 /** Whoever had an event this lately has the next one soon. */
 const flowMs = 100
 /** What is in flow goes out this often; one that comes alone goes at once. */

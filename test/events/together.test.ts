@@ -143,6 +143,15 @@ describe('a notifier that takes several events at once', () => {
     expect(events.status().notifiers[0]?.parked).toBe(0)
   })
 
+  it('that has little time for a call gets no more than it can take in it', async () => {
+    const companion = createCompanion()
+    await open({ ...companion.entry, delivery: { timeoutMs: 100 } })
+    for (const path of names(100)) await upload('ada', path)
+    await eventually('all are told', () => companion.heard.length >= 100)
+    expect(companion.paths()).toEqual(names(100))
+    expect(Math.max(...companion.calls)).toBe(2)
+  })
+
   it('is told of changes of accounts one at a time', async () => {
     const companion = createCompanion()
     const changes: string[] = []
