@@ -85,11 +85,17 @@ describe('a notifier that takes several events at once', () => {
     await open(companion.entry)
     await upload('ada', '/first')
     await eventually('it is told', () => companion.heard.length === 1)
-    await new Promise((resolve) => setTimeout(resolve, 150))
-    const began = performance.now()
-    await upload('ada', '/second')
-    await eventually('it is told', () => companion.heard.length === 2)
-    expect(performance.now() - began).toBeLessThan(20)
+    // A machine with much else to do may stop us for longer once; what gathers is told 20 ms later each time.
+    const tookMs: number[] = []
+    for (const path of names(4)) {
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      const began = performance.now()
+      const heard = companion.heard.length
+      await upload('ada', path)
+      await eventually('it is told', () => companion.heard.length > heard)
+      tookMs.push(performance.now() - began)
+    }
+    expect(Math.min(...tookMs)).toBeLessThan(20)
   })
 
   it('is told of one that it did not take, alone and then with the others behind it', async () => {

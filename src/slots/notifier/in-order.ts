@@ -1,5 +1,4 @@
-import type { EventsInOrderDefinition, FileEvents, Taken } from '../../gen/slots/events_in_order.ts'
-import { EventsInOrderDefinition as service } from '../../gen/slots/events_in_order.ts'
+import { EventsInOrderDefinition, type FileEvents, type Taken } from '../../gen/slots/events_in_order.ts'
 import type { FsEvent } from '../../gen/slots/notifier.ts'
 import type { ServerCall } from '../../wire/answering.ts'
 import type { Caller, Handlers } from '../../wire/service.ts'
@@ -8,7 +7,10 @@ import type { Call } from '../call.ts'
 import type { TakenInOrder } from './contract.ts'
 
 /** The service with which several events of a user go in one call; SFTPGo's own takes one a call. */
-export const eventsInOrder = { service, announces: { field: 'sftpgo-ts-events', value: 'in-order' } } as const
+export const eventsInOrder = {
+  service: EventsInOrderDefinition,
+  announces: { field: 'sftpgo-ts-events', value: 'in-order' },
+} as const
 
 /** The asking side. */
 export async function askInOrder(
