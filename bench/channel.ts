@@ -61,7 +61,7 @@ async function calls(name: string, plugin: PluginProcess, inFlight: number): Pro
     const times: number[] = []
     const begin = performance.now()
     const before = process.cpuUsage()
-    const theirsBefore = meter.seconds()
+    const theirsBefore = meter.seconds().all
     await Promise.all(
       Array.from({ length: inFlight }, async () => {
         while (performance.now() - begin < windowMs) {
@@ -78,7 +78,7 @@ async function calls(name: string, plugin: PluginProcess, inFlight: number): Pro
     medians.push(quantile(times, 0.5))
     tails.push(quantile(times, 0.99))
     cpu.push((used.user + used.system) / times.length)
-    theirs.push(((meter.seconds() - theirsBefore) * 1e6) / times.length)
+    theirs.push(((meter.seconds().all - theirsBefore) * 1e6) / times.length)
   }
   meter.close()
   await channel.close()

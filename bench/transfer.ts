@@ -3,13 +3,13 @@
 // npm run bench -- --from FILE [--docs]      # what an earlier run measured, told again
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Client } from './harness/client.ts'
 import { meterProcess } from './harness/cpu-meter.ts'
 import { keepResult, readResult, writeDocs } from './harness/keep.ts'
-import { nodeOf, table, type BenchResult, type Row, type Sample } from './harness/report.ts'
+import { nodeOf, priceTable, table, type BenchResult, type Row, type Sample } from './harness/report.ts'
 import { startOurs, startSftpgo, startSshd, type Target } from './harness/target.ts'
 import {
   fullScale,
@@ -35,41 +35,47 @@ const { values } = parseArgs({
 const scale = values.quick ? quickScale : fullScale
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
 const top = resolve('.')
-// Memory-backed where there is such a place: the disk is not what is compared.
-const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'sftpgo-ts-bench-'))
-const client: Client = { key: join(folder, 'key'), folder: join(folder, 'client') }
-const targets: Target[] = []
 
-try {
-  report(values.from === undefined ? await measureAll() : readResult(values.from))
-} finally {
-  for (const target of targets) await target.close()
-  rmSync(folder, { recursive: true, force: true })
+report(values.from === undefined ? await measureInFolder() : readResult(values.from))
+
+async function measureInFolder(): Promise<BenchResult> {
+  // Memory-backed where there is such a place: the disk is not what is compared.
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'sftpgo-ts-bench-'))
+  const targets: Target[] = []
+  try {
+    return await measureAll(folder, targets)
+  } finally {
+    for (const target of targets) await target.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
-async function measureAll(): Promise<BenchResult> {
+/** Starts the servers, which it leaves to its caller in `targets`, and has each do everything. */
+async function measureAll(folder: string, targets: Target[]): Promise<BenchResult> {
+  const client: Client = { key: join(folder, 'key'), folder: join(folder, 'client') }
   mkdirSync(client.folder)
   spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', client.key])
-  const absent = await startTargets()
+  const absent = await startTargets(folder, `${client.key}.pub`, targets)
   const work = workloads(client, scale).filter(
     ({ name }) => values.only === undefined || values.only.split(',').includes(name),
   )
-  const rows = await measure(work)
+  const rows = await measure(work, targets)
   const floor = await machineFloor(client, scale)
   return {
     date: new Date().toISOString().slice(0, 10),
     machine: machineName(),
+    cores: availableParallelism(),
     ...{ rounds, quick: values.quick, floor, rows, absent },
     targets: targets.map(({ name, version }) => ({ name, version })),
   }
 }
 
-async function startTargets(): Promise<string[]> {
+async function startTargets(folder: string, publicKey: string, targets: Target[]): Promise<string[]> {
   const absent: string[] = []
   const place = (name: string): { folder: string; home: string; publicKey: string } => {
     const own = join(folder, name)
     mkdirSync(join(own, 'home'), { recursive: true })
-    return { folder: own, home: join(own, 'home'), publicKey: `${client.key}.pub` }
+    return { folder: own, home: join(own, 'home'), publicKey }
   }
   const node = values.node === undefined ? {} : { node: values.node }
   if (!values.plain) targets.push(await startOurs({ ...place('ours'), ...node, features: true, top }))
@@ -83,7 +89,7 @@ async function startTargets(): Promise<string[]> {
   return absent
 }
 
-async function measure(work: readonly Workload[]): Promise<Row[]> {
+async function measure(work: readonly Workload[], targets: readonly Target[]): Promise<Row[]> {
   const samples = new Map<string, Record<string, Sample[]>>(work.map(({ name }) => [name, {}]))
   const started = performance.now()
   const total = rounds * work.length * targets.length
@@ -101,9 +107,10 @@ async function measure(work: readonly Workload[]): Promise<Row[]> {
     }
   }
   process.stderr.write('\n')
-  return work.map(({ name, title, unit, goal }) => ({
+  return work.map(({ name, title, unit, goal, pluginGoal }) => ({
     ...{ name, title, unit, samples: samples.get(name) ?? {} },
     ...(goal === undefined ? {} : { goal }),
+    ...(pluginGoal === undefined ? {} : { pluginGoal }),
   }))
 }
 
@@ -115,9 +122,9 @@ async function once(item: Workload, target: Target): Promise<Sample> {
   const wall = (performance.now() - begun) / 1000
   // Sessions end a moment after their client; their last work belongs to the sample.
   await new Promise((resolve) => setTimeout(resolve, 150))
-  const cpu = meter.seconds()
+  const { all, kernel } = meter.seconds()
   meter.close()
-  return typeof value === 'number' ? { cpu: value, wall: 0 } : { cpu, wall }
+  return typeof value === 'number' ? { cpu: value, wall: 0 } : { cpu: all, kernel, wall }
 }
 
 function progress(what: string, share: number, started: number): void {
@@ -129,7 +136,8 @@ function progress(what: string, share: number, started: number): void {
 
 function report(result: BenchResult): void {
   const ours = result.targets[0]?.name ?? 'ours'
-  process.stdout.write(`${table(result, ours, 'sshd')}\n\nfloor of this machine, CPU seconds: `)
+  const price = ours === 'ours' ? `\n\nwhat the plugins cost:\n\n${priceTable(result)}` : ''
+  process.stdout.write(`${table(result, ours, 'sshd')}${price}\n\nfloor of this machine, CPU seconds: `)
   process.stdout.write(`${result.floor.map(({ name, cpu }) => `${name} ${cpu}`).join(', ')}\n`)
   const node = nodeOf(result, ours) ?? Number(process.versions.node.split('.')[0])
   const name = values.save ?? `${result.date}-node${node}${result.quick ? '-quick' : ''}`

@@ -1,10 +1,18 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 
+/** Seconds of CPU. */
+export interface CpuSeconds {
+  /** User and system. */
+  readonly all: number
+  /** Of it what passed in the kernel. */
+  readonly kernel: number
+}
+
 /** Counts the CPU time of one server: all its processes, the ones that come and go included. */
 export interface CpuMeter {
-  /** Seconds of CPU so far, user and system. */
-  seconds(): number
+  /** So far. */
+  seconds(): CpuSeconds
   /** How it counts, for the report. */
   readonly how: string
   close(): void
@@ -12,28 +20,48 @@ export interface CpuMeter {
 
 /** Meters the process `pid` with everything that it has started and starts from now on. */
 export function meterProcess(pid: number, name: string): CpuMeter {
-  for (const [root, file, unit] of groups) {
+  for (const [root, read] of groups) {
     if (!existsSync(root)) continue
     const group = join(root, `sftpgo-ts-bench-${process.pid}-${name}`)
     try {
       mkdirSync(group, { recursive: true })
       // Its plugins run already and belong to it.
       for (const one of familyOf(pid)) appendFileSync(join(group, 'cgroup.procs'), String(one))
-      const read = (): number => secondsIn(readFileSync(join(group, file), 'utf8'), unit)
-      const before = read()
-      return { how: 'control group', seconds: () => read() - before, close: () => removeGroup(root, group) }
+      const before = read(group)
+      return {
+        how: 'control group',
+        seconds: () => since(before, read(group)),
+        close: () => removeGroup(root, group),
+      }
     } catch {
       // Not allowed here: the process table is exact to a hundredth of a second.
     }
   }
   const before = treeSeconds(pid)
-  return { how: 'process table', seconds: () => treeSeconds(pid) - before, close() {} }
+  return { how: 'process table', seconds: () => since(before, treeSeconds(pid)), close() {} }
 }
 
-const groups = [
-  ['/sys/fs/cgroup/cpuacct', 'cpuacct.usage', 1e9],
-  ['/sys/fs/cgroup', 'cpu.stat', 1e6],
-] as const
+function since(before: CpuSeconds, now: CpuSeconds): CpuSeconds {
+  return { all: now.all - before.all, kernel: now.kernel - before.kernel }
+}
+
+/** Where control groups may lie, and how one of them tells its time. */
+const groups: readonly (readonly [root: string, read: (group: string) => CpuSeconds])[] = [
+  [
+    '/sys/fs/cgroup/cpuacct',
+    (group) => ({
+      all: numberIn(join(group, 'cpuacct.usage'), /(\d+)/) / 1e9,
+      kernel: numberIn(join(group, 'cpuacct.usage_sys'), /(\d+)/) / 1e9,
+    }),
+  ],
+  [
+    '/sys/fs/cgroup',
+    (group) => ({
+      all: numberIn(join(group, 'cpu.stat'), /usage_usec (\d+)/) / 1e6,
+      kernel: numberIn(join(group, 'cpu.stat'), /system_usec (\d+)/) / 1e6,
+    }),
+  ],
+]
 
 /** The process and all that come from it. */
 function familyOf(pid: number): number[] {
@@ -41,9 +69,10 @@ function familyOf(pid: number): number[] {
   return [pid, ...children.flatMap(familyOf)]
 }
 
-function secondsIn(text: string, unit: number): number {
-  const usage = /usage_usec (\d+)/.exec(text)?.[1] ?? text.trim()
-  return Number(usage) / unit
+function numberIn(file: string, pattern: RegExp): number {
+  const found = pattern.exec(readFileSync(file, 'utf8'))?.[1]
+  if (found === undefined) throw new Error(`${file} says nothing of CPU`)
+  return Number(found)
 }
 
 function removeGroup(root: string, group: string): void {
@@ -58,9 +87,9 @@ function removeGroup(root: string, group: string): void {
 }
 
 /** Own time and the time of children that were waited for, summed over the living tree. */
-function treeSeconds(root: number): number {
+function treeSeconds(root: number): CpuSeconds {
   const children = new Map<number, number[]>()
-  const times = new Map<number, { own: number; waited: number }>()
+  const times = new Map<number, { user: number; kernel: number }>()
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue
     try {
@@ -72,19 +101,20 @@ function treeSeconds(root: number): number {
       const parent = fields[1] ?? 0
       children.set(parent, [...(children.get(parent) ?? []), Number(entry)])
       times.set(Number(entry), {
-        own: (fields[11] ?? 0) + (fields[12] ?? 0),
-        waited: (fields[13] ?? 0) + (fields[14] ?? 0),
+        user: (fields[11] ?? 0) + (fields[13] ?? 0),
+        kernel: (fields[12] ?? 0) + (fields[14] ?? 0),
       })
     } catch {
       // It ended while we looked.
     }
   }
-  const sum = (pid: number): number => {
-    const time = times.get(pid)
-    const own = time === undefined ? 0 : time.own + time.waited
-    return (children.get(pid) ?? []).reduce((total, child) => total + sum(child), own)
+  const family = (pid: number): number[] => [pid, ...(children.get(pid) ?? []).flatMap(family)]
+  let [user, kernel] = [0, 0]
+  for (const pid of family(root)) {
+    user += times.get(pid)?.user ?? 0
+    kernel += times.get(pid)?.kernel ?? 0
   }
-  return sum(root) / 100
+  return { all: (user + kernel) / 100, kernel: kernel / 100 }
 }
 
 /** Memory of the process and its children, shared pages counted by share, in bytes. */

@@ -1,8 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { plot, plotOf } from './plot.ts'
-import { table, type BenchResult } from './report.ts'
+import { priceTable, table, type BenchResult } from './report.ts'
 
 /** Reads what a run kept. */
 export function readResult(file: string): BenchResult {
@@ -40,9 +39,13 @@ function text(name: string, result: BenchResult): string {
     .filter((target) => target.name !== 'sshd')
     .flatMap((target) => [`${target.name} beside sshd:`, '', table(result, target.name, 'sshd'), ''])
   return [
-    `${result.date}, ${result.machine}, ${availableParallelism()} cores: ${peers}; ${form}, rounds: ${result.rounds}.`,
+    `${result.date}, ${result.machine}, ${result.cores} cores: ${peers}; ${form}, rounds: ${result.rounds}.`,
     '',
     ...tables,
+    'What events and an auth plugin cost:',
+    '',
+    priceTable(result),
+    '',
     `CPU that this machine needs for the same bytes at least: ${floor}.`,
     '',
     `![CPU relative to sshd](../bench/results/${name}.svg)`,

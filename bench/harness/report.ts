@@ -2,6 +2,7 @@
 export interface BenchResult {
   readonly date: string
   readonly machine: string
+  readonly cores: number
   readonly rounds: number
   readonly quick: boolean
   readonly targets: readonly { readonly name: string; readonly version: string }[]
@@ -19,12 +20,16 @@ export interface Row {
   readonly unit: string
   /** Of times our share of sshd's, of values what ours may be. */
   readonly goal?: number
+  /** Of times what ours with plugins may be of ours without. */
+  readonly pluginGoal?: number
   readonly samples: Readonly<Record<string, readonly Sample[]>>
 }
 
 /** One target doing one piece of work once. For rows of values, `cpu` is the value and `wall` 0. */
 export interface Sample {
   readonly cpu: number
+  /** Of it what passed in the kernel; rows of values have none. */
+  readonly kernel?: number
   readonly wall: number
 }
 
@@ -48,9 +53,22 @@ export function ratios(row: Row, ours: string, peer: string, of: 'cpu' | 'wall')
 
 /** The run as a table in Markdown. */
 export function table(result: BenchResult, ours: string, peer: string): string {
-  const head = '| work | CPU ours | CPU sshd | ratio (spread) | goal | wall ours | wall sshd | wall ratio |'
-  const lines = [head, '|---|---|---|---|---|---|---|---|']
+  const head =
+    '| work | CPU ours | of it kernel | CPU sshd | ratio (spread) | goal | wall ours | wall sshd | wall ratio |'
+  const lines = [head, '|---|---|---|---|---|---|---|---|---|']
   for (const row of result.rows) lines.push(line(row, ours, peer, leniencyOf(result, ours)))
+  return lines.join('\n')
+}
+
+/** What events and an auth plugin cost, as a table in Markdown. */
+export function priceTable(result: BenchResult): string {
+  const lines = ['| work | CPU with plugins | without | ratio (spread) | goal |', '|---|---|---|---|---|']
+  for (const row of result.rows) {
+    const price = ratios(row, 'ours', 'ours-plain', 'cpu')
+    if (isValue(row) || price.length === 0) continue
+    const cells = [row.title, seconds(row, 'ours', 'cpu'), seconds(row, 'ours-plain', 'cpu'), spreadOf(price)]
+    lines.push(`| ${[...cells, verdictOn(median(price), row.pluginGoal)].join(' | ')} |`)
+  }
   return lines.join('\n')
 }
 
@@ -67,28 +85,42 @@ function leniencyOf(result: BenchResult, ours: string): number {
 }
 
 function line(row: Row, ours: string, peer: string, leniency: number): string {
-  const of = (name: string, what: 'cpu' | 'wall'): string => {
-    const value = figure(row, name, what)
-    return value === undefined || value === 0 ? '-' : `${value.toPrecision(3)} ${row.unit}`
-  }
   const cpu = ratios(row, ours, peer, 'cpu')
   const wall = ratios(row, ours, peer, 'wall')
-  const spread = `${fixed(median(cpu))} (${fixed(Math.min(...cpu))} to ${fixed(Math.max(...cpu))})`
-  const cells = [row.title, of(ours, 'cpu'), of(peer, 'cpu'), cpu.length === 0 || isValue(row) ? '-' : spread]
-  const wallRatio = wall.length === 0 ? '-' : fixed(median(wall))
-  return `| ${[...cells, verdict(row, ours, cpu, leniency), of(ours, 'wall'), of(peer, 'wall'), wallRatio].join(' | ')} |`
+  const cells = [
+    ...[row.title, seconds(row, ours, 'cpu'), seconds(row, ours, 'kernel'), seconds(row, peer, 'cpu')],
+    ...[cpu.length === 0 || isValue(row) ? '-' : spreadOf(cpu), verdict(row, ours, cpu, leniency)],
+    ...[seconds(row, ours, 'wall'), seconds(row, peer, 'wall')],
+    wall.length === 0 ? '-' : fixed(median(wall)),
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+function seconds(row: Row, name: string, what: Measured): string {
+  const value = figure(row, name, what)
+  return value === undefined || value === 0 ? '-' : `${value.toPrecision(3)} ${row.unit}`
+}
+
+function spreadOf(values: readonly number[]): string {
+  return `${fixed(median(values))} (${fixed(Math.min(...values))} to ${fixed(Math.max(...values))})`
 }
 
 function verdict(row: Row, ours: string, cpu: readonly number[], leniency: number): string {
   const reached = isValue(row) ? figure(row, ours, 'cpu') : cpu.length === 0 ? undefined : median(cpu)
   if (row.goal === undefined || reached === undefined) return '-'
-  const goal = isValue(row) ? row.goal : row.goal * leniency
-  return `${Number(goal.toPrecision(3))}${isValue(row) ? ` ${row.unit}` : ''} ${reached <= goal ? 'met' : 'missed'}`
+  return isValue(row) ? verdictOn(reached, row.goal, ` ${row.unit}`) : verdictOn(reached, row.goal * leniency)
 }
 
+function verdictOn(reached: number, goal: number | undefined, unit = ''): string {
+  if (goal === undefined) return '-'
+  return `${Number(goal.toPrecision(3))}${unit} ${reached <= goal ? 'met' : 'missed'}`
+}
+
+type Measured = 'cpu' | 'kernel' | 'wall'
+
 /** What stands for a target in a table: the median, of memory the first round. */
-export function figure(row: Row, name: string, what: 'cpu' | 'wall'): number | undefined {
-  const values = (row.samples[name] ?? []).map((sample) => sample[what])
+export function figure(row: Row, name: string, what: Measured): number | undefined {
+  const values = (row.samples[name] ?? []).flatMap((sample) => sample[what] ?? [])
   // Later rounds use again what the sessions of earlier ones left.
   return row.unit === 'KiB' ? values[0] : values.length === 0 ? undefined : median(values)
 }
