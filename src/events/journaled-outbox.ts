@@ -11,8 +11,8 @@ import { EventNumbers } from './event-numbers.ts'
 import type { ServerEvent } from './event.ts'
 import { isOwed, type NotifierEntry } from './notifier-entry.ts'
 import type { EventNotes, Outbox, OwedRow, WrittenEvent } from './outbox.ts'
-import type { RelayStore } from './relay.ts'
 import { actionOf, payloadOf, streamOf } from './stored-event.ts'
+import type { RelayStore } from './telling.ts'
 
 /** What a journaled outbox needs. */
 export interface JournaledOutboxOptions {

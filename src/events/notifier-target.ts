@@ -6,8 +6,8 @@ import { callMetadataOf, fileNoticeOf, logNoticeOf, providerNoticeOf } from './n
 import type { NotifierEntry } from './notifier-entry.ts'
 import type { OwedRow } from './outbox.ts'
 import { quickMs } from './pace.ts'
-import type { RelayTarget, TellFailure, TellOutcome } from './relay.ts'
 import { eventOf, isOfFiles } from './stored-event.ts'
+import type { RelayTarget, TellFailure, TellOutcome } from './telling.ts'
 import { withinTime } from './within-time.ts'
 
 /** SFTPGo's plugins answer within this or not at all. */

@@ -4,7 +4,8 @@ import type { Meter } from '../base/meter.ts'
 import type { NotifierEntry } from './notifier-entry.ts'
 import { createNotifierTarget } from './notifier-target.ts'
 import type { WrittenEvent } from './outbox.ts'
-import { Relay, type RelayStatus, type RelayStore } from './relay.ts'
+import { Relay, type RelayStatus } from './relay.ts'
+import type { RelayStore } from './telling.ts'
 
 /** What relays need. */
 export interface RelaysOptions {

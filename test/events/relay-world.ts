@@ -1,7 +1,8 @@
 import { silentLogger } from '../../src/base/log.ts'
 import { silentMeter } from '../../src/base/meter.ts'
 import type { OwedRow } from '../../src/events/outbox.ts'
-import { Relay, type RelayStore, type RelayTarget, type TellFailure } from '../../src/events/relay.ts'
+import { Relay } from '../../src/events/relay.ts'
+import type { RelayStore, RelayTarget, TellFailure } from '../../src/events/telling.ts'
 import { manualClock, type ManualClock } from '../helpers/manual-clock.ts'
 
 /** What a schedule showed. `problem` is undefined when every promise held. */
