@@ -113,17 +113,19 @@ describe('a notifier that takes several events at once', () => {
   })
 
   it('that dies of one is told each of those that were with it alone, and dies of that one no more often than of one that came alone', async () => {
-    let deaths = 0
+    /** With how many it came each time. */
+    const deaths: number[] = []
     const companion = createCompanion(({ path }) => {
       if (path !== '/50') return
-      deaths += 1
+      deaths.push(companion.calls.at(-1) ?? 0)
       throw new PluginError('exited', 'gone')
     })
     await open({ ...companion.entry, delivery: { maxAttempts: 3 } })
     for (const path of names(100)) await upload('ada', path)
     await eventually('all others are told', () => new Set(companion.paths()).size === 99, 20_000)
-    // Once with others, then as often as it may fail.
-    expect(deaths).toBe(4)
+    // With others once, or not at all where a busy machine made the calls before it slow; then as often as it may fail.
+    expect(deaths.filter((together) => together > 1).length).toBeLessThanOrEqual(1)
+    expect(deaths.filter((together) => together === 1)).toHaveLength(3)
     const firstTimes = [...new Set(companion.paths())]
     expect(firstTimes).toEqual(names(100).filter((path) => path !== '/50'))
     expect(companion.heard.length - firstTimes.length).toBeLessThan(32)
