@@ -136,8 +136,10 @@ function progress(what: string, share: number, started: number): void {
 
 function report(result: BenchResult): void {
   const ours = result.targets[0]?.name ?? 'ours'
-  const price = ours === 'ours' ? `\n\nwhat the plugins cost:\n\n${priceTable(result)}` : ''
-  process.stdout.write(`${table(result, ours, 'sshd')}${price}\n\nfloor of this machine, CPU seconds: `)
+  const price = priceTable(result)
+  process.stdout.write(`${table(result, ours, 'sshd')}\n\n`)
+  if (price !== undefined) process.stdout.write(`what the plugins cost:\n\n${price}\n\n`)
+  process.stdout.write('floor of this machine, CPU seconds: ')
   process.stdout.write(`${result.floor.map(({ name, cpu }) => `${name} ${cpu}`).join(', ')}\n`)
   const node = nodeOf(result, ours) ?? Number(process.versions.node.split('.')[0])
   const name = values.save ?? `${result.date}-node${node}${result.quick ? '-quick' : ''}`

@@ -65,7 +65,10 @@ const groups: readonly (readonly [root: string, read: (group: string) => CpuSeco
 
 /** The process and all that come from it. */
 function familyOf(pid: number): number[] {
-  const children = readIfThere(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
+  // Any thread may have started one.
+  const children = namesIn(`/proc/${pid}/task`).flatMap((thread) =>
+    readIfThere(`/proc/${pid}/task/${thread}/children`).split(' ').filter(Boolean).map(Number),
+  )
   return [pid, ...children.flatMap(familyOf)]
 }
 
@@ -88,31 +91,15 @@ function removeGroup(root: string, group: string): void {
 
 /** Own time and the time of children that were waited for, summed over the living tree. */
 function treeSeconds(root: number): CpuSeconds {
-  const children = new Map<number, number[]>()
-  const times = new Map<number, { user: number; kernel: number }>()
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue
-    try {
-      const stat = readFileSync(`/proc/${entry}/stat`, 'utf8')
-      const fields = stat
-        .slice(stat.lastIndexOf(')') + 2)
-        .split(' ')
-        .map(Number)
-      const parent = fields[1] ?? 0
-      children.set(parent, [...(children.get(parent) ?? []), Number(entry)])
-      times.set(Number(entry), {
-        user: (fields[11] ?? 0) + (fields[13] ?? 0),
-        kernel: (fields[12] ?? 0) + (fields[14] ?? 0),
-      })
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  const family = (pid: number): number[] => [pid, ...(children.get(pid) ?? []).flatMap(family)]
   let [user, kernel] = [0, 0]
-  for (const pid of family(root)) {
-    user += times.get(pid)?.user ?? 0
-    kernel += times.get(pid)?.kernel ?? 0
+  for (const pid of familyOf(root)) {
+    const stat = readIfThere(`/proc/${pid}/stat`) // empty: it ended while we looked
+    const fields = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .map(Number)
+    user += (fields[11] ?? 0) + (fields[13] ?? 0)
+    kernel += (fields[12] ?? 0) + (fields[14] ?? 0)
   }
   return { all: (user + kernel) / 100, kernel: kernel / 100 }
 }
@@ -129,5 +116,13 @@ function readIfThere(file: string): string {
     return readFileSync(file, 'utf8')
   } catch {
     return ''
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
   }
 }

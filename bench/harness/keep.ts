@@ -38,14 +38,12 @@ function text(name: string, result: BenchResult): string {
   const tables = result.targets
     .filter((target) => target.name !== 'sshd')
     .flatMap((target) => [`${target.name} beside sshd:`, '', table(result, target.name, 'sshd'), ''])
+  const price = priceTable(result)
   return [
     `${result.date}, ${result.machine}, ${result.cores} cores: ${peers}; ${form}, rounds: ${result.rounds}.`,
     '',
     ...tables,
-    'What events and an auth plugin cost:',
-    '',
-    priceTable(result),
-    '',
+    ...(price === undefined ? [] : ['What events and an auth plugin cost:', '', price, '']),
     `CPU that this machine needs for the same bytes at least: ${floor}.`,
     '',
     `![CPU relative to sshd](../bench/results/${name}.svg)`,

@@ -60,13 +60,14 @@ export function table(result: BenchResult, ours: string, peer: string): string {
   return lines.join('\n')
 }
 
-/** What events and an auth plugin cost, as a table in Markdown. */
-export function priceTable(result: BenchResult): string {
+/** What events and an auth plugin cost, as a table in Markdown; undefined for a run without either. */
+export function priceTable(result: BenchResult): string | undefined {
+  if (result.targets.every(({ name }) => name !== 'ours')) return undefined
   const lines = ['| work | CPU with plugins | without | ratio (spread) | goal |', '|---|---|---|---|---|']
   for (const row of result.rows) {
     const price = ratios(row, 'ours', 'ours-plain', 'cpu')
     if (isValue(row) || price.length === 0) continue
-    const cells = [row.title, seconds(row, 'ours', 'cpu'), seconds(row, 'ours-plain', 'cpu'), spreadOf(price)]
+    const cells = [row.title, shown(row, 'ours', 'cpu'), shown(row, 'ours-plain', 'cpu'), spreadOf(price)]
     lines.push(`| ${[...cells, verdictOn(median(price), row.pluginGoal)].join(' | ')} |`)
   }
   return lines.join('\n')
@@ -88,15 +89,15 @@ function line(row: Row, ours: string, peer: string, leniency: number): string {
   const cpu = ratios(row, ours, peer, 'cpu')
   const wall = ratios(row, ours, peer, 'wall')
   const cells = [
-    ...[row.title, seconds(row, ours, 'cpu'), seconds(row, ours, 'kernel'), seconds(row, peer, 'cpu')],
+    ...[row.title, shown(row, ours, 'cpu'), shown(row, ours, 'kernel'), shown(row, peer, 'cpu')],
     ...[cpu.length === 0 || isValue(row) ? '-' : spreadOf(cpu), verdict(row, ours, cpu, leniency)],
-    ...[seconds(row, ours, 'wall'), seconds(row, peer, 'wall')],
+    ...[shown(row, ours, 'wall'), shown(row, peer, 'wall')],
     wall.length === 0 ? '-' : fixed(median(wall)),
   ]
   return `| ${cells.join(' | ')} |`
 }
 
-function seconds(row: Row, name: string, what: Measured): string {
+function shown(row: Row, name: string, what: Measured): string {
   const value = figure(row, name, what)
   return value === undefined || value === 0 ? '-' : `${value.toPrecision(3)} ${row.unit}`
 }
